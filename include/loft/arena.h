@@ -1,0 +1,286 @@
+/*
+ * loft/arena.h - tier 2: a persistent heap in a file.
+ *
+ * A program opens an arena, allocates in it as with malloc, links its structures with plain C
+ * pointers and commits. Whatever crashes, the file is exactly the last commit; opening it again
+ * maps it at the same address, so every pointer still holds.
+ *
+ * Conventions: the object first, then inputs, then outputs; a length follows its pointer. `int`
+ * results are 0 or a negative LOFT_E code, pointer results NULL on failure (loft/error.h). Sizes
+ * and offsets are bytes, 64 bits. On failure nothing visible has changed, unless the text says
+ * `Partial:`. Structs begin with `struct_bytes`: set it to sizeof before the call.
+ *
+ * Rules that hold everywhere:
+ *   - Commit and threads. While another thread may commit, everything that changes the arena (stores,
+ *     malloc, free, roots) is legal only inside a mutation section, between loft_arena_enter and
+ *     loft_arena_leave; the library's calls do not enter by themselves. A commit waits until every
+ *     thread is out, takes what it finds, and lets them in again before it writes. A section is a batch
+ *     (a transfer, a request), not a store. Enter before taking locks of your own. A program with one
+ *     thread, or one whose threads are quiet when it commits, needs none.
+ *   - Fork. A file arena stays with the parent: a child does not have its memory, and every call in
+ *     the child on the parent's handle answers LOFT_EFORKED. The child may open the file read-only.
+ *     An anonymous arena forks like malloc's memory. Become a daemon first, open then.
+ *   - Rollback. Blocks allocated and roots set since the last commit are gone; pointers to such
+ *     blocks are dangling, blocks freed since then live again.
+ *   - Anonymous arenas (path NULL) have no commit, no rollback and no checkpoint: LOFT_ENOTSUP.
+ *   - Nothing of a process may be stored for later: no function pointers, descriptors, locks,
+ *     addresses outside the arena.
+ *   - Dirty memory between two commits is anonymous memory and counts as such.
+ *
+ * Source: docs/durability.md (protocol and promises), docs/format.md (the file), docs/heap.md.
+ */
+#ifndef LOFT_ARENA_H
+#define LOFT_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loft/error.h"
+#include "loft/region.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Seen by programs, whatever visibility the library itself is compiled with. */
+#pragma GCC visibility push(default)
+
+typedef struct loft_arena loft_arena;
+
+enum loft_durability {
+    LOFT_DURABLE = 1 /* commit returns when the change is on the device; the default */
+};
+
+/* loft_arena_open. The values are shared with the raw tier where the names are
+ * (LOFT_WRITE, LOFT_EXCLUSIVE: loft/region.h). */
+enum loft_arena_flags {
+    LOFT_CREATE = 1 << 20,   /* make the arena if there is none; implies LOFT_WRITE */
+    LOFT_RELOCATE = 1 << 21, /* if its address is taken, map it elsewhere, read-only */
+    LOFT_ALLOW_REMOTE =
+        1 << 24 /* accept a network file system, where locks and flushes are weaker */
+};
+
+typedef struct loft_arena_options {
+    uint32_t struct_bytes;  /* sizeof(loft_arena_options) */
+    uint32_t durability;    /* enum loft_durability; 0: LOFT_DURABLE */
+    uint64_t base;          /* creation: the arena's address, a multiple of 4 MiB; 0: chosen */
+    uint64_t reserve_bytes; /* address space to hold for growth; 0: 1 TiB, less if refused */
+    /* A commit that leaves the journal longer than this checkpoints; 0: 64 MiB. */
+    uint64_t journal_limit_bytes;
+    /* How long a commit waits for mutation sections to end; 0: 10,000. */
+    uint64_t gate_timeout_ms;
+} loft_arena_options;
+
+#define LOFT_ARENA_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(loft_arena_options), 0, 0, 0, 0, 0                                                  \
+    }
+
+/* Where a block lies. */
+enum loft_block_kind {
+    LOFT_BLOCK_NONE = 0, /* a cursor before its first step */
+    LOFT_BLOCK_SLAB = 1, /* one of equal blocks */
+    LOFT_BLOCK_SPAN = 2, /* whole pages of its own */
+    LOFT_BLOCK_POOL = 3  /* memory of a bump pool, counted as one block */
+};
+
+typedef struct loft_block {
+    uint32_t struct_bytes; /* sizeof(loft_block) */
+    uint32_t kind;         /* enum loft_block_kind */
+    void *address;         /* its first byte, in this process */
+    uint64_t bytes;        /* usable size */
+} loft_block;
+
+/* One finding of a check. */
+typedef struct loft_fault {
+    uint32_t struct_bytes; /* sizeof(loft_fault) */
+    int32_t code;          /* LOFT_ECORRUPT, ... */
+    uint64_t offset;       /* where, in bytes from the arena's base (= in the file) */
+    const char *text;      /* one sentence; valid during the call */
+} loft_fault;
+
+typedef struct loft_arena_statistics {
+    uint32_t struct_bytes;     /* sizeof(loft_arena_statistics) */
+    uint32_t thread_count;     /* thread heaps alive */
+    uint64_t live_blocks;      /* what malloc gave and free did not take back */
+    uint64_t live_bytes;       /* their usable bytes */
+    uint64_t heap_bytes;       /* chunks that the heap has claimed */
+    uint64_t metadata_bytes;   /* of it, descriptors and bitmaps */
+    uint64_t slab_bytes;       /* of it, pages in slabs */
+    uint64_t span_bytes;       /* of it, pages in spans */
+    uint64_t free_bytes;       /* of it, pages in neither */
+    uint64_t commit_count;     /* commits of this handle that wrote something */
+    uint64_t committed_pages;  /* page records they wrote */
+    uint64_t committed_bytes;  /* journal bytes they wrote */
+    uint64_t checkpoint_count; /* checkpoints of this handle, recovery included */
+    uint64_t journal_bytes;    /* journal in use now */
+    uint64_t file_bytes;       /* size of the file */
+} loft_arena_statistics;
+
+typedef struct loft_arena_info {
+    uint32_t struct_bytes;   /* sizeof(loft_arena_info) */
+    uint32_t format_version; /* of the file */
+    uint8_t uuid[16];
+    uint64_t base;          /* the address it wants to be at */
+    uint64_t mapped_at;     /* where it is in this process; 0 from loft_file_describe */
+    uint64_t reserve_bytes; /* address space held; 0 from loft_file_describe */
+    uint64_t file_bytes;    /* size of the file; 0: anonymous */
+    uint64_t stored_bytes;  /* blocks that the file takes on the device */
+    uint64_t sequence;      /* of the last commit */
+    uint64_t journal_bytes; /* journal that waits for a checkpoint */
+    uint64_t frontier;      /* end of all pages that any commit has covered */
+} loft_arena_info;
+
+typedef int loft_root_fn(void *context, const char *name, void *block); /* non-0 stops */
+typedef int loft_block_fn(void *context, const loft_block *block);      /* non-0 stops */
+typedef int loft_report_fn(void *context, const loft_fault *fault);     /* non-0 stops */
+
+/* Opens or creates an arena.
+ * In: path, UTF-8, NULL for an anonymous arena (then flags are ignored but for LOFT_CREATE). flags:
+ *   LOFT_CREATE open or create, LOFT_EXCLUSIVE with it: it must be new; LOFT_WRITE open for change;
+ *   neither: read-only. options: NULL for the defaults.
+ * Out: *out, the handle; NULL on failure.
+ * Atomic: yes. A new file appears under its name whole (mode 0600) or not at all.
+ * Durable: creation: 3 flushes. An existing arena whose journal is not empty is recovered: its
+ *   last commit is copied, applied and flushed (4 flushes), at a cost in its journal's length. A
+ *   read-only open of such an arena overlays the journal in memory and writes nothing.
+ * Returns: 0, LOFT_ENOENT, LOFT_EEXIST, LOFT_EACCES, LOFT_EBUSY (another writer has it),
+ *   LOFT_EADDRESS (its place is taken; the sentence names by what), LOFT_ECORRUPT (with the offset),
+ *   LOFT_EVERSION, LOFT_EINVAL (not a regular file, bad options), LOFT_ENOTSUP (a network file system),
+ *   LOFT_ENOSPC, LOFT_EIO, LOFT_ENOMEM. After a failure nothing is left behind.
+ * Owns: the caller must end the handle by loft_arena_close or loft_arena_abandon.
+ * Threads: any.
+ * Source: docs/format.md "Opening", docs/durability.md "Recovery". */
+int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *options,
+                    loft_arena **out);
+
+/* Commits, checkpoints and releases the arena. An anonymous arena is just released.
+ * Durable: as commit and checkpoint together.
+ * Returns: 0; if the commit fails its code, and the arena stays open: retry or abandon. LOFT_EPENDING:
+ *   committed and released, but a reader or a full disk held the checkpoint off; the next open does
+ *   it. Releasing a poisoned arena answers LOFT_EPOISONED and leaves it open: abandon it.
+ * Threads: one; nobody may use the arena any more. */
+int loft_arena_close(loft_arena *arena);
+
+/* Releases the arena without committing. In a forked child it releases the child's handle.
+ * Durable: the file stays as the last commit left it. Returns: 0 always, or LOFT_EINVAL for NULL. */
+int loft_arena_abandon(loft_arena *arena);
+
+/* Allocates. Blocks are 16-byte aligned; 0 bytes give a unique block. malloc's content is undefined,
+ * calloc's is zero. realloc keeps the content up to the smaller size, may move, NULL allocates, and
+ * bytes 0 frees and returns NULL with no error recorded. aligned_alloc: alignment is a power of two up to 2 MiB.
+ * Atomic: yes. Durable: with the next commit.
+ * Returns: NULL with LOFT_ENOMEM (reserve or memory used up), LOFT_EOVERFLOW, LOFT_EREADONLY,
+ *   LOFT_EFORKED, LOFT_EINVAL (alignment).
+ * Owns: the caller, until loft_arena_free. Threads: any. Source: docs/heap.md. */
+void *loft_arena_malloc(loft_arena *arena, size_t bytes);
+void *loft_arena_calloc(loft_arena *arena, size_t count, size_t bytes);
+void *loft_arena_realloc(loft_arena *arena, void *block, size_t bytes);
+void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes);
+
+/* Frees a block; NULL is fine. Never touches the block's own pages. A pointer that is not a live block
+ * of this arena is misuse (loft/error.h), found before anything changes.
+ * Atomic: yes. Durable: with the next commit. Threads: any, also another than allocated. */
+void loft_arena_free(loft_arena *arena, void *block);
+
+/* The bytes that may be used from `block` on, at least what was asked for. 0 for NULL.
+ * A pointer that is not a live block is misuse. Threads: any. */
+size_t loft_arena_usable_size(const loft_arena *arena, const void *block);
+
+/* Copies of a string, of bytes; as malloc. */
+char *loft_arena_strdup(loft_arena *arena, const char *text);
+void *loft_arena_memdup(loft_arena *arena, const void *data, size_t bytes);
+
+/* The open arena whose reserved range holds the address; NULL: none. Threads: any; the answer is
+ * good while that arena stays open. */
+loft_arena *loft_arena_of(const void *address);
+
+/* Names a block, so that it is found after the next open; NULL removes the name.
+ * In: name, 1 to 255 bytes, no further meaning. block: any address inside the arena.
+ * Atomic: yes. Durable: with the next commit.
+ * Returns: 0, LOFT_EINVAL (name), LOFT_ERANGE (address outside the arena), LOFT_ENOENT (removing what
+ *   is not there), LOFT_ENOMEM, LOFT_EREADONLY, LOFT_EFORKED. Threads: any. */
+int loft_arena_set_root(loft_arena *arena, const char *name, void *block);
+
+/* The address that `name` stands for; NULL with LOFT_ENOENT if there is none. Threads: any. */
+void *loft_arena_root(const loft_arena *arena, const char *name);
+
+/* Calls fn for every root, in no order. fn must not set roots. Returns 0, what fn returned, or a
+ * failure. `name` is valid during the call. Threads: any; set_root waits meanwhile. */
+int loft_arena_each_root(loft_arena *arena, loft_root_fn *fn, void *context);
+
+/* Makes every change since the last commit durable, all or nothing.
+ * Atomic: yes, against any crash. Durable: one write and one flush for a small commit; a commit that
+ *   overflows the journal limit checkpoints (4 flushes more). Nothing changed: no write, no flush.
+ * Returns: 0. LOFT_ENOSPC, LOFT_EIO on a write, LOFT_ENOMEM: nothing lost, the previous commit stands,
+ *   the next commit includes everything. LOFT_EPOISONED: a flush failed; whether this commit is on the disk is
+ *   unknown; only reading and abandon are allowed. LOFT_EREADONLY, LOFT_ENOTSUP, LOFT_EFORKED.
+ *   LOFT_EPENDING: durable, but the checkpoint that was due could not be done. LOFT_EBUSY: a thread stayed in its
+ *   mutation section longer than options.gate_timeout_ms; nothing changed.
+ * Threads: any, one after the other; the others outside or in sections. Inside one's own section: misuse. Source: docs/durability.md. */
+int loft_arena_commit(loft_arena *arena);
+
+/* Drops every change since the last commit, blocks and roots included.
+ * Atomic: in memory only; the file is not touched. Durable: nothing changes.
+ * Returns: 0, LOFT_EIO or LOFT_ECORRUPT (Partial: the base image could not be read back; the arena is then
+ *   poisoned), LOFT_ENOTSUP, LOFT_EREADONLY, LOFT_EFORKED. Threads: as commit. */
+int loft_arena_rollback(loft_arena *arena);
+
+/* Applies the journal to the file and empties it. Does not commit.
+ * Atomic: yes, against any crash. Durable: 3 flushes.
+ * Returns: 0. LOFT_EPENDING: a reader or a full disk held it off, the journal is kept. LOFT_EPOISONED after a
+ *   failed flush. LOFT_ENOTSUP, LOFT_EREADONLY, LOFT_EFORKED. Threads: as commit. */
+int loft_arena_checkpoint(loft_arena *arena);
+
+/* Enters and leaves a mutation section of the calling thread (see the head of this file). They nest; a nested
+ * enter never waits. An outermost enter waits while a commit looks at the pages.
+ * Cost: a store and a load; the committing side pays for the order between them. A leave without enter,
+ * commit, rollback, checkpoint or close inside one's own section, and a thread's end inside one are misuse.
+ * Threads: each its own sections. */
+void loft_arena_enter(loft_arena *arena);
+void loft_arena_leave(loft_arena *arena);
+
+/* Verifies every invariant of the heap and the root table.
+ * In: fn, called for every fault, may be NULL. Out: *faults, their number, may be NULL.
+ * Returns: 0 if there are none, LOFT_ECORRUPT if there are, what fn returned if it stopped.
+ * Threads: the others quiet. Source: docs/heap.md. */
+int loft_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults);
+
+/* Calls fn for every live block, in rising order of address.
+ * Returns: 0, or what fn returned. fn must not allocate or free. Threads: blocks that others allocate or
+ *   free meanwhile may be seen or not. */
+int loft_arena_walk(loft_arena *arena, loft_block_fn *fn, void *context);
+
+/* The same as a cursor: begin with a zeroed block (struct_bytes set); each call moves it to the next.
+ * Returns: 0, or LOFT_ENOENT at the end (no sentence is set then). */
+int loft_arena_next_block(loft_arena *arena, loft_block *cursor);
+
+/* Figures of the arena as it stands. In: out->struct_bytes. Threads: any; figures that other threads
+ * change meanwhile are approximate. Cost: a visit to every slab's descriptor. */
+int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out);
+
+/* Identity and place. In: out->struct_bytes. Threads: any. */
+int loft_arena_describe(const loft_arena *arena, loft_arena_info *out);
+
+/* The same of a file that is not opened: reads its superblocks and scans its journal, locks and
+ * changes nothing. Of a file in use the answer is of some moment during the call.
+ * Returns: 0, or as loft_arena_open. */
+int loft_file_describe(const char *path, loft_arena_info *out);
+
+/* Between addresses and offsets from the arena's base, which hold wherever it is mapped.
+ * NULL and 0 stand for each other. An address or offset outside the arena gives 0 or NULL with
+ * LOFT_ERANGE. Threads: any. */
+uint64_t loft_offset(const loft_arena *arena, const void *address);
+void *loft_at(const loft_arena *arena, uint64_t offset);
+
+/* A pointer as it was stored in the arena, translated to where the arena lies now (LOFT_RELOCATE); NULL
+ * and pointers outside the arena's stored range come back unchanged. Threads: any. */
+void *loft_arena_resolve(const loft_arena *arena, const void *stored);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LOFT_ARENA_H */

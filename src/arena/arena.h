@@ -1,0 +1,152 @@
+/*
+ * arena/arena.h - what an open arena is, for the files of this layer.
+ *
+ * An arena joins three things below it: the store (the file: superblocks, journal, pages), the heap
+ * (an image in plain memory) and address space that is held for both. File offset equals address
+ * offset, for every byte:
+ *
+ *   base                     + 4 MiB                                        + reserve
+ *   | chunk 0: not mapped    | heap chunks, journal chunks between them ... | held, not accessible |
+ *     superblocks, journal     FILE: private mapping of the file
+ *                              ANON: memory that no file backs yet
+ *                              NONE: nobody's, or the journal's
+ *
+ * Stores never reach the file: pages are private. What was stored to is found at commit by
+ * asking the kernel which pages are private (track.c) and goes through the store.
+ *
+ * Lock order: arena.commit_mutex, the gate (closed by its holder), registry, arena.roots_lock, the heap's
+ * locks, arena.grow_mutex, the store's space_mutex.
+ */
+#ifndef LOFTI_ARENA_ARENA_H
+#define LOFTI_ARENA_ARENA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena/gate.h"
+#include "heap/heap.h"
+#include "journal/store.h"
+#include "loft/arena.h"
+
+enum lofti_chunk_state {
+    LOFTI_CHUNK_NONE = 0, /* held address space */
+    LOFTI_CHUNK_FILE = 1, /* a private mapping of the file */
+    LOFTI_CHUNK_ANON = 2  /* anonymous memory */
+};
+
+struct loft_arena {
+    uint64_t magic;    /* LOFTI_ARENA_MAGIC while open */
+    loft_arena *next;  /* in the registry */
+    size_t self_bytes; /* of the memory this lies in */
+
+    uint8_t *base;        /* where it lies in this process */
+    uint64_t stored_base; /* where its pointers think it lies */
+    uint64_t reserve_bytes;
+    uint64_t space_end;    /* anonymous arenas: chunks from here on are free; else the store's */
+    uint8_t *chunk_states; /* enum lofti_chunk_state, one byte a chunk of the reserve */
+    uint64_t chunk_states_bytes;
+    uint8_t uuid[16];
+
+    lofti_store store;
+    bool has_store; /* false: anonymous */
+    bool writable;
+    bool forked; /* this is the child's copy of a file arena */
+    uint64_t journal_limit_bytes;
+    uint64_t gate_timeout_ms;
+    lofti_gate gate; /* mutation sections */
+
+    lofti_heap *heap;
+    lofti_index known;   /* content hashes of private pages as of the last commit (track.c) */
+    uint64_t known_seed; /* random: nobody can make two contents of one hash on purpose */
+
+    pthread_mutex_t commit_mutex; /* commit, rollback, checkpoint, close */
+    pthread_mutex_t grow_mutex;   /* space_end, chunk_states */
+    pthread_rwlock_t roots_lock;
+
+    char path[]; /* NUL-terminated; "" if anonymous */
+};
+
+#define LOFTI_ARENA_MAGIC 0x616e6572612e6c66ULL
+
+/* --- registry.c: all open arenas of this process --------------------------------------------- */
+
+void lofti_registry_add(loft_arena *arena);
+void lofti_registry_remove(loft_arena *arena);
+/* Hooks fork on first use. 0 or a LOFT_E code. */
+int lofti_registry_start(void);
+/* Tells what kind of thing `address` is, seen from `arena`: enum loft_misuse_kind FOREIGN or
+ * WRONG_ARENA, with the other arena's path. */
+int lofti_registry_classify(const loft_arena *arena, const void *address, char *text,
+                            size_t text_bytes);
+
+/* LOFT_OK, or LOFT_EINVAL (NULL, closed: misuse), LOFT_EFORKED, with `writing` LOFT_EREADONLY. */
+int lofti_arena_usable(const loft_arena *arena, const char *operation, bool writing);
+
+/* --- space.c: address space and mappings ------------------------------------------------------ */
+
+/* Holds address space at `base` (0: anywhere, for LOFT_RELOCATE), as much as the system gives between
+ * `least_bytes` and arena->reserve_bytes. */
+int lofti_space_reserve(loft_arena *arena, uint64_t base, uint64_t least_bytes);
+void lofti_space_release(loft_arena *arena);
+/* Maps the heap's part of the file, `end_off` long; what lies behind the file's end is anonymous. */
+int lofti_space_map_file(loft_arena *arena, uint64_t end_off);
+/* Overlays the journal's pages on the mapping. */
+int lofti_space_overlay(loft_arena *arena);
+/* Makes a reader's memory read-only. */
+int lofti_space_protect(loft_arena *arena);
+/* Returns chunks to clean file mappings after a checkpoint: those whose private pages are all as committed. */
+void lofti_space_return(loft_arena *arena);
+/* Takes back the chunks at and behind `end_off` (rollback). */
+int lofti_space_shrink(loft_arena *arena, uint64_t end_off);
+/* The heap's host interface. */
+lofti_heap_host lofti_space_host(loft_arena *arena);
+uint64_t lofti_space_end(const loft_arena *arena);
+/* Whether every byte of the range may be loaded. */
+bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t bytes);
+
+/* Calls fn for each maximal run of chunks in one state, FILE or ANON. */
+typedef int lofti_space_run_fn(void *context, uint64_t off, uint64_t bytes, int state);
+int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *context);
+
+/* --- track.c: which pages changed -------------------------------------------------------------- */
+
+/* Calls fn for every page whose content is not known to be as of the last commit. It may have been stored
+ * to and changed back. */
+typedef int lofti_track_fn(void *context, uint64_t page_idx, uint8_t *page);
+int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context);
+/* Whether any page of the range may have changed. */
+bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes);
+/* Whether any page of the range is private memory. */
+bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes);
+/* Notes a page's present content as committed; lofti_track_forget_all if the commit failed. */
+int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page);
+void lofti_track_forget_all(loft_arena *arena);
+
+/* --- roots.c ------------------------------------------------------------------------------------- */
+
+/* Counts and reports what is wrong with the root table. */
+int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults);
+
+/* --- commit.c ------------------------------------------------------------------------------------ */
+
+int lofti_commit_locked(loft_arena *arena);
+int lofti_checkpoint_locked(loft_arena *arena);
+
+/* --- create.c, attach.c --------------------------------------------------------------------------- */
+
+/* Allocates the struct and fills in what options say. */
+int lofti_arena_new(const char *path, const loft_arena_options *options, loft_arena **out);
+/* Releases everything that is set, in any stage. Commits nothing. */
+void lofti_arena_destroy(loft_arena *arena);
+/* Makes a new file arena, whole, and gives it its name: LOFT_EEXIST if the name is taken. */
+int lofti_arena_create(const char *path, const loft_arena_options *options, unsigned flags,
+                       loft_arena **out);
+int lofti_arena_create_anonymous(const loft_arena_options *options, loft_arena **out);
+/* Opens an existing one. */
+int lofti_arena_attach(const char *path, const loft_arena_options *options, unsigned flags,
+                       loft_arena **out);
+/* The network file system rule. */
+int lofti_arena_local(const lofti_file *file, const char *path, unsigned flags);
+
+#endif /* LOFTI_ARENA_ARENA_H */

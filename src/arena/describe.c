@@ -1,0 +1,166 @@
+/*
+ * arena/describe.c - facts about arenas, and addresses turned into offsets and back.
+ */
+#include <string.h>
+
+#include "arena/arena.h"
+#include "base/arith.h"
+#include "base/status.h"
+
+/* Results go out as far as the caller's struct reaches: it may be of an older header. */
+static int out_check(uint32_t struct_bytes, size_t least_bytes, const char *operation)
+{
+    return struct_bytes >= least_bytes
+               ? LOFT_OK
+               : lofti_status_fail(LOFT_EINVAL, operation, NULL, "struct_bytes is not set");
+}
+
+static void out_copy(void *out, uint32_t struct_bytes, const void *own, size_t own_bytes)
+{
+    const size_t head_bytes = sizeof struct_bytes; /* the caller's struct_bytes stays */
+    const size_t bytes = (size_t)lofti_arith_min(struct_bytes, own_bytes);
+    memcpy((uint8_t *)out + head_bytes, (const uint8_t *)own + head_bytes, bytes - head_bytes);
+}
+
+static void stats_of_store(const lofti_store *store, loft_arena_statistics *own)
+{
+    lofti_file_info info;
+    own->commit_count = store->commit_count;
+    own->committed_pages = store->committed_pages;
+    own->committed_bytes = store->committed_bytes;
+    own->checkpoint_count = store->checkpoint_count;
+    own->journal_bytes = lofti_store_journal_bytes(store);
+    if (lofti_file_info_get(&store->file, &info) == 0) {
+        own->file_bytes = info.bytes;
+    }
+}
+
+int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out)
+{
+    int code = lofti_arena_usable(arena, "stats", false);
+    if (code == LOFT_OK) {
+        code = out_check(out != NULL ? out->struct_bytes : 0,
+                         offsetof(loft_arena_statistics, heap_bytes), "stats");
+    }
+    if (code != LOFT_OK) {
+        return code;
+    }
+    loft_arena_statistics own = {.struct_bytes = sizeof own};
+    code = lofti_heap_stats(arena->heap, &own);
+    if (code != LOFT_OK) {
+        return code;
+    }
+    if (arena->has_store) {
+        stats_of_store(&arena->store, &own);
+    }
+    out_copy(out, out->struct_bytes, &own, sizeof own);
+    return LOFT_OK;
+}
+
+static void describe_store(const lofti_store *store, loft_arena_info *own)
+{
+    lofti_file_info info;
+    own->format_version = store->super.version;
+    memcpy(own->uuid, store->super.uuid, sizeof own->uuid);
+    own->base = store->super.base;
+    own->sequence = store->sequence;
+    own->journal_bytes = lofti_store_has_journal(store) ? lofti_store_journal_bytes(store) : 0;
+    own->frontier = store->frontier;
+    if (lofti_file_info_get(&store->file, &info) == 0) {
+        own->file_bytes = info.bytes;
+        own->stored_bytes = info.stored_bytes;
+    }
+}
+
+int loft_arena_describe(const loft_arena *arena, loft_arena_info *out)
+{
+    int code = lofti_arena_usable(arena, "describe", false);
+    if (code == LOFT_OK) {
+        code = out_check(out != NULL ? out->struct_bytes : 0, offsetof(loft_arena_info, mapped_at),
+                         "describe");
+    }
+    if (code != LOFT_OK) {
+        return code;
+    }
+    loft_arena_info own = {.struct_bytes = sizeof own};
+    if (arena->has_store) {
+        describe_store(&arena->store, &own);
+    } else {
+        own.format_version = LOFTI_SUPER_VERSION;
+        memcpy(own.uuid, arena->uuid, sizeof own.uuid);
+        own.base = arena->stored_base;
+    }
+    own.mapped_at = (uint64_t)(uintptr_t)arena->base;
+    own.reserve_bytes = arena->reserve_bytes;
+    out_copy(out, out->struct_bytes, &own, sizeof own);
+    return LOFT_OK;
+}
+
+int loft_file_describe(const char *path, loft_arena_info *out)
+{
+    if (path == NULL) {
+        return lofti_status_fail(LOFT_EINVAL, "describe", NULL, "no path");
+    }
+    int code = out_check(out != NULL ? out->struct_bytes : 0, offsetof(loft_arena_info, mapped_at),
+                         "describe");
+    if (code != LOFT_OK) {
+        return code;
+    }
+    lofti_file file = {0};
+    const int error = lofti_file_open(path, LOFTI_OPEN_NOFOLLOW, 0, &file);
+    if (error != 0) {
+        return lofti_status_system(error, "describe", path);
+    }
+    code = lofti_arena_local(&file, path, LOFT_ALLOW_REMOTE);
+    if (code != LOFT_OK) {
+        (void)lofti_file_close(&file);
+        return code;
+    }
+    lofti_store store;
+    code = lofti_store_open(&store, &file, path, false);
+    if (code != LOFT_OK) {
+        return code;
+    }
+    loft_arena_info own = {.struct_bytes = sizeof own};
+    describe_store(&store, &own);
+    lofti_store_close(&store);
+    out_copy(out, out->struct_bytes, &own, sizeof own);
+    return LOFT_OK;
+}
+
+uint64_t loft_offset(const loft_arena *arena, const void *address)
+{
+    if (address == NULL || lofti_arena_usable(arena, "offset", false) != LOFT_OK) {
+        return 0;
+    }
+    const uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)arena->base);
+    if (offset < LOFTI_HEAP_OFF || offset >= arena->reserve_bytes) {
+        (void)lofti_status_fail(LOFT_ERANGE, "offset", arena->path, "%p lies outside the arena",
+                                address);
+        return 0;
+    }
+    return offset;
+}
+
+void *loft_at(const loft_arena *arena, uint64_t offset)
+{
+    if (offset == 0) {
+        return NULL;
+    }
+    int code = lofti_arena_usable(arena, "address", false);
+    if (code == LOFT_OK && (offset < LOFTI_HEAP_OFF || offset >= arena->reserve_bytes)) {
+        code = lofti_status_fail(LOFT_ERANGE, "address", arena->path,
+                                 "offset %llu lies outside the arena", (unsigned long long)offset);
+    }
+    return code == LOFT_OK ? arena->base + offset : lofti_status_null(code);
+}
+
+void *loft_arena_resolve(const loft_arena *arena, const void *stored)
+{
+    void *unchanged = (void *)(uintptr_t)stored;
+    if (stored == NULL || lofti_arena_usable(arena, "resolve", false) != LOFT_OK) {
+        return unchanged;
+    }
+    const uint64_t offset = (uint64_t)(uintptr_t)stored - arena->stored_base;
+    return offset < arena->reserve_bytes ? arena->base + offset : unchanged;
+}

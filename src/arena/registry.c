@@ -1,0 +1,154 @@
+/*
+ * arena/registry.c - the open arenas of this process, and what fork does to them.
+ *
+ * A file arena stays with the parent: its memory is not copied to a child (space.c), and the child
+ * closes its copies of the descriptors at once, so that the writer's lock dies with the parent. An
+ * anonymous arena forks like malloc's memory; its locks are held across the fork.
+ */
+#include <stdio.h>
+
+#include "arena/arena.h"
+#include "base/misuse.h"
+#include "base/status.h"
+#include "os/sys.h"
+
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+static int registry_hooked;
+static loft_arena *registry_first;
+
+typedef void registry_fn(loft_arena *arena);
+
+static void each_anonymous(registry_fn *fn)
+{
+    for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
+        if (!arena->has_store) {
+            fn(arena);
+        }
+    }
+}
+
+static void lock_roots(loft_arena *arena) { (void)pthread_rwlock_wrlock(&arena->roots_lock); }
+static void unlock_roots(loft_arena *arena) { (void)pthread_rwlock_unlock(&arena->roots_lock); }
+static void lock_grow(loft_arena *arena) { (void)pthread_mutex_lock(&arena->grow_mutex); }
+static void unlock_grow(loft_arena *arena) { (void)pthread_mutex_unlock(&arena->grow_mutex); }
+
+static void fork_prepare(void)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    each_anonymous(lock_roots);
+    lofti_heap_fork_prepare();
+    each_anonymous(lock_grow);
+}
+
+static void fork_parent(void)
+{
+    each_anonymous(unlock_grow);
+    lofti_heap_fork_parent();
+    each_anonymous(unlock_roots);
+    (void)pthread_mutex_unlock(&registry_mutex);
+}
+
+/* The parent's other threads do not exist here: what they cached in a heap is found again in its image. */
+static void forget_threads(loft_arena *arena)
+{
+    /* It is the image that validated before the fork: there is nothing to fail for. */
+    (void)lofti_heap_reload(arena->heap);
+}
+
+static void fork_child(void)
+{
+    each_anonymous(unlock_grow);
+    lofti_heap_fork_child();
+    each_anonymous(forget_threads);
+    each_anonymous(unlock_roots);
+    for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
+        if (arena->has_store && !arena->forked) {
+            arena->forked = true;
+            (void)lofti_file_close(&arena->store.file);
+        }
+    }
+    (void)pthread_mutex_unlock(&registry_mutex);
+}
+
+static void registry_hook(void)
+{
+    registry_hooked = lofti_sys_at_fork(fork_prepare, fork_parent, fork_child);
+}
+
+int lofti_registry_start(void)
+{
+    (void)pthread_once(&registry_once, registry_hook);
+    return registry_hooked == 0 ? LOFT_OK : lofti_status_system(registry_hooked, "open", NULL);
+}
+
+void lofti_registry_add(loft_arena *arena)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    arena->next = registry_first;
+    registry_first = arena;
+    (void)pthread_mutex_unlock(&registry_mutex);
+}
+
+void lofti_registry_remove(loft_arena *arena)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    for (loft_arena **link = &registry_first; *link != NULL; link = &(*link)->next) {
+        if (*link == arena) {
+            *link = arena->next;
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&registry_mutex);
+}
+
+static bool arena_holds(const loft_arena *arena, const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)arena->base < arena->reserve_bytes;
+}
+
+loft_arena *loft_arena_of(const void *address)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    loft_arena *arena = registry_first;
+    while (arena != NULL && (arena->forked || !arena_holds(arena, address))) {
+        arena = arena->next;
+    }
+    (void)pthread_mutex_unlock(&registry_mutex);
+    return arena;
+}
+
+int lofti_registry_classify(const loft_arena *arena, const void *address, char *text,
+                            size_t text_bytes)
+{
+    int kind = LOFT_MISUSE_FOREIGN;
+    text[0] = '\0';
+    (void)pthread_mutex_lock(&registry_mutex);
+    for (loft_arena *other = registry_first; other != NULL; other = other->next) {
+        if (other != arena && !other->forked && arena_holds(other, address)) {
+            kind = LOFT_MISUSE_WRONG_ARENA;
+            (void)snprintf(text, text_bytes, "it belongs to the arena '%s'",
+                           other->has_store ? other->path : "(anonymous)");
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&registry_mutex);
+    return kind;
+}
+
+int lofti_arena_usable(const loft_arena *arena, const char *operation, bool writing)
+{
+    if (arena == NULL || arena->magic != LOFTI_ARENA_MAGIC) {
+        lofti_misuse_report(LOFT_MISUSE_HANDLE, arena, "%s: %p is not an open arena", operation,
+                            (const void *)arena);
+        return LOFT_EINVAL;
+    }
+    if (arena->forked) {
+        return lofti_status_fail(LOFT_EFORKED, operation, arena->path,
+                                 "the arena belongs to the parent process");
+    }
+    if (writing && !arena->writable) {
+        return lofti_status_fail(LOFT_EREADONLY, operation, arena->path, "opened read-only");
+    }
+    return LOFT_OK;
+}

@@ -1,0 +1,344 @@
+/*
+ * arena/space.c - address space: holding it, growing into it, mapping the file over it.
+ */
+#include <string.h>
+
+#include "arena/arena.h"
+#include "base/arith.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "os/map.h"
+
+/* The least address space worth holding when the system refuses more. */
+#define SPACE_RESERVE_MIN ((uint64_t)64 << 20)
+
+static int space_taken(const loft_arena *arena, uint64_t base, uint64_t bytes)
+{
+    char holder[256];
+    lofti_map_holder((const void *)(uintptr_t)base, bytes, holder, sizeof holder);
+    const loft_arena *other = loft_arena_of((const void *)(uintptr_t)base);
+    return lofti_status_fail(LOFT_EADDRESS, "open", arena->path,
+                             "its address 0x%llx is taken by %s%s%s", (unsigned long long)base,
+                             other != NULL ? "the arena " : "",
+                             other != NULL ? (other->has_store ? other->path : "(anonymous)") : "",
+                             other != NULL ? "" : (holder[0] != '\0' ? holder : "the system"));
+}
+
+static int reserve_at(uint64_t base, uint64_t bytes, uint8_t **out)
+{
+    const unsigned flags = LOFTI_MAP_RESERVE | LOFTI_MAP_NORESERVE;
+    void *at = (void *)(uintptr_t)base;
+    int error = 0;
+    if (base != 0) {
+        error = lofti_map_at(at, bytes, flags, NULL, 0);
+    } else {
+        error = lofti_map_place(bytes, LOFTI_CHUNK_BYTES, flags, NULL, 0, &at);
+    }
+    if (error == 0) {
+        *out = at;
+    }
+    return error;
+}
+
+int lofti_space_reserve(loft_arena *arena, uint64_t base, uint64_t least_bytes)
+{
+    least_bytes = lofti_arith_max(least_bytes + LOFTI_CHUNK_BYTES, SPACE_RESERVE_MIN);
+    uint64_t bytes = lofti_arith_max(arena->reserve_bytes, least_bytes);
+    int error = reserve_at(base, bytes, &arena->base);
+    while (error != 0 && bytes > least_bytes) {
+        /* Refused (RLIMIT_AS, a small address space) or partly taken: less may do. */
+        bytes = lofti_arith_max(lofti_arith_down(bytes / 2, LOFTI_CHUNK_BYTES), least_bytes);
+        error = reserve_at(base, bytes, &arena->base);
+    }
+    if (error != 0) {
+        return base != 0 && lofti_status_code(error) == LOFT_EEXIST
+                   ? space_taken(arena, base, bytes)
+                   : lofti_status_system(error, "reserve address space", arena->path);
+    }
+    arena->reserve_bytes = bytes;
+    arena->chunk_states_bytes =
+        lofti_arith_round_up(bytes / LOFTI_CHUNK_BYTES, lofti_map_page_bytes());
+    void *states = NULL;
+    error = lofti_map_place(arena->chunk_states_bytes, 0, LOFTI_MAP_WRITE | LOFTI_MAP_NORESERVE,
+                            NULL, 0, &states);
+    if (error != 0) {
+        lofti_space_release(arena);
+        return lofti_status_system(error, "open", arena->path);
+    }
+    arena->chunk_states = states;
+    return LOFT_OK;
+}
+
+void lofti_space_release(loft_arena *arena)
+{
+    if (arena->chunk_states != NULL) {
+        (void)lofti_map_release(arena->chunk_states, arena->chunk_states_bytes);
+        arena->chunk_states = NULL;
+    }
+    if (arena->base != NULL) {
+        /* A forked child never had it: the range may be somebody else's there by now. */
+        if (!arena->forked) {
+            (void)lofti_map_release(arena->base, arena->reserve_bytes);
+        }
+        arena->base = NULL;
+    }
+}
+
+uint64_t lofti_space_end(const loft_arena *arena)
+{
+    return arena->has_store ? lofti_store_space_end(&arena->store) : arena->space_end;
+}
+
+bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t bytes)
+{
+    if (bytes == 0 || !lofti_arith_inside(off, bytes, arena->reserve_bytes)) {
+        return false;
+    }
+    for (uint64_t chunk = off / LOFTI_CHUNK_BYTES; chunk <= (off + bytes - 1) / LOFTI_CHUNK_BYTES;
+         chunk++) {
+        if (arena->chunk_states[chunk] == LOFTI_CHUNK_NONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Maps [off, off + bytes), whole chunks, in `state`. */
+static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
+{
+    const unsigned flags =
+        LOFTI_MAP_NORESERVE |
+        (state == LOFTI_CHUNK_NONE ? (unsigned)LOFTI_MAP_RESERVE : (unsigned)LOFTI_MAP_WRITE);
+    const lofti_file *file = state == LOFTI_CHUNK_FILE ? &arena->store.file : NULL;
+    uint8_t *at = arena->base + off;
+    int error = lofti_map_over(at, bytes, flags, file, file != NULL ? off : 0);
+    if (error == 0 && arena->has_store) {
+        /* A child must neither see pages that follow the file nor pay for copying a huge heap. */
+        error = lofti_map_advise(at, bytes, LOFTI_ADVICE_DONTFORK);
+    }
+    if (error != 0) {
+        return lofti_status_system(error, "map", arena->path);
+    }
+    if (state == LOFTI_CHUNK_ANON && arena->has_store) {
+        /* One byte stored in a huge page would show as 512 changed pages. A refusal costs time only. */
+        (void)lofti_map_advise(at, bytes, LOFTI_ADVICE_NOHUGE);
+    }
+    memset(arena->chunk_states + off / LOFTI_CHUNK_BYTES, state, bytes / LOFTI_CHUNK_BYTES);
+    return LOFT_OK;
+}
+
+/* The first journal extent at or behind `off`; a zero one if there is none. */
+static lofti_extent next_extent(const lofti_super *super, uint64_t off)
+{
+    lofti_extent next = {0, 0};
+    for (uint32_t i = 1; i < super->extent_count; i++) {
+        const lofti_extent *extent = &super->extents[i];
+        if (extent->off >= off && (next.bytes == 0 || extent->off < next.off)) {
+            next = *extent;
+        }
+    }
+    return next;
+}
+
+static int map_heap_run(loft_arena *arena, uint64_t off, uint64_t end_off, uint64_t file_end_off)
+{
+    const uint64_t middle = lofti_arith_max(off, lofti_arith_min(end_off, file_end_off));
+    int code = LOFT_OK;
+    if (middle > off) {
+        code = space_map(arena, off, middle - off, LOFTI_CHUNK_FILE);
+    }
+    if (code == LOFT_OK && end_off > middle) {
+        code = space_map(arena, middle, end_off - middle, LOFTI_CHUNK_ANON);
+    }
+    return code;
+}
+
+int lofti_space_map_file(loft_arena *arena, uint64_t end_off)
+{
+    lofti_file_info info;
+    const int error = lofti_file_info_get(&arena->store.file, &info);
+    if (error != 0) {
+        return lofti_status_system(error, "map", arena->path);
+    }
+    const uint64_t file_end_off = lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES);
+    uint64_t off = LOFTI_HEAP_OFF;
+    while (off < end_off) {
+        const lofti_extent journal = next_extent(&arena->store.super, off);
+        const uint64_t run_end =
+            journal.bytes != 0 ? lofti_arith_min(journal.off, end_off) : end_off;
+        if (run_end > off) {
+            const int code = map_heap_run(arena, off, run_end, file_end_off);
+            if (code != LOFT_OK) {
+                return code;
+            }
+        }
+        off = run_end + journal.bytes;
+    }
+    return LOFT_OK;
+}
+
+static int overlay_page(void *context, uint64_t page_idx, const void *page)
+{
+    loft_arena *arena = context;
+    const uint64_t off = page_idx * LOFTI_PAGE_BYTES;
+    const uint64_t chunk = off / LOFTI_CHUNK_BYTES;
+    /* The scan bounded the page by the frame's file size, which may exceed what is mapped. */
+    if (off >= arena->reserve_bytes || arena->chunk_states[chunk] == LOFTI_CHUNK_NONE) {
+        return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path,
+                                 "journal has a page at offset %llu, outside the heap",
+                                 (unsigned long long)off);
+    }
+    memcpy(arena->base + off, page, LOFTI_PAGE_BYTES);
+    return LOFT_OK;
+}
+
+int lofti_space_overlay(loft_arena *arena)
+{
+    return lofti_store_each_page(&arena->store, overlay_page, arena);
+}
+
+int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *context)
+{
+    const uint64_t end = lofti_arith_min(lofti_space_end(arena), arena->reserve_bytes);
+    const uint64_t count = end / LOFTI_CHUNK_BYTES;
+    for (uint64_t first = 0, next = 0; first < count; first = next) {
+        const uint8_t state = arena->chunk_states[first];
+        for (next = first + 1; next < count && arena->chunk_states[next] == state; next++) {}
+        if (state != LOFTI_CHUNK_NONE) {
+            const int code =
+                fn(context, first * LOFTI_CHUNK_BYTES, (next - first) * LOFTI_CHUNK_BYTES, state);
+            if (code != LOFT_OK) {
+                return code;
+            }
+        }
+    }
+    return LOFT_OK;
+}
+
+static int protect_run(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    loft_arena *arena = context;
+    (void)state;
+    const int error = lofti_map_protect(arena->base + off, bytes, LOFTI_MAP_READ);
+    return error == 0 ? LOFT_OK : lofti_status_system(error, "open", arena->path);
+}
+
+int lofti_space_protect(loft_arena *arena)
+{
+    return lofti_space_each_run(arena, protect_run, arena);
+}
+
+void lofti_space_return(loft_arena *arena)
+{
+    lofti_file_info info;
+    if (lofti_file_info_get(&arena->store.file, &info) != 0) {
+        return; /* returning memory is a saving, never a duty */
+    }
+    const uint64_t end_off =
+        lofti_arith_min(lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES), arena->store.frontier);
+    for (uint64_t off = LOFTI_HEAP_OFF; off < end_off; off += LOFTI_CHUNK_BYTES) {
+        const int state = arena->chunk_states[off / LOFTI_CHUNK_BYTES];
+        if (state == LOFTI_CHUNK_NONE || lofti_track_any(arena, off, LOFTI_CHUNK_BYTES)) {
+            continue;
+        }
+        if (state == LOFTI_CHUNK_ANON || lofti_track_private(arena, off, LOFTI_CHUNK_BYTES)) {
+            /* MAP_FIXED replaces at once or not at all: on failure the chunk stays as it is. */
+            (void)space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE);
+        }
+    }
+}
+
+int lofti_space_shrink(loft_arena *arena, uint64_t end_off)
+{
+    const uint64_t from = lofti_arith_max(end_off, LOFTI_HEAP_OFF);
+    const uint64_t to = lofti_space_end(arena);
+    /* Journal chunks among them are held address space already, or lie behind the reserve. */
+    const uint64_t map_to = lofti_arith_min(to, arena->reserve_bytes);
+    if (from >= map_to) {
+        return LOFT_OK;
+    }
+    const int code = space_map(arena, from, map_to - from, LOFTI_CHUNK_NONE);
+    if (code == LOFT_OK) {
+        const uint64_t keep = lofti_arith_max(arena->store.file_bytes, from);
+        lofti_store_unclaim(&arena->store, keep, to - keep);
+    }
+    return code;
+}
+
+/* --- The heap's host ------------------------------------------------------------------------ */
+
+static int claim_chunks(loft_arena *arena, uint32_t count, uint64_t *off)
+{
+    if (arena->has_store) {
+        return lofti_store_claim(&arena->store, count, arena->reserve_bytes, off);
+    }
+    const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
+    if (!lofti_arith_inside(arena->space_end, bytes, arena->reserve_bytes)) {
+        return lofti_status_fail(LOFT_ENOMEM, "grow", "(anonymous arena)",
+                                 "%u chunks more exceed the reserve of %llu bytes", count,
+                                 (unsigned long long)arena->reserve_bytes);
+    }
+    *off = arena->space_end;
+    arena->space_end += bytes;
+    return LOFT_OK;
+}
+
+static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
+{
+    loft_arena *arena = context;
+    (void)pthread_mutex_lock(&arena->grow_mutex);
+    uint64_t off = 0;
+    int code = claim_chunks(arena, count, &off);
+    if (code == LOFT_OK) {
+        code = space_map(arena, off, (uint64_t)count * LOFTI_CHUNK_BYTES, LOFTI_CHUNK_ANON);
+        if (code != LOFT_OK) {
+            /* Give the claim back: nobody can have claimed behind it under this mutex. */
+            if (arena->has_store) {
+                lofti_store_unclaim(&arena->store, off, (uint64_t)count * LOFTI_CHUNK_BYTES);
+            } else {
+                arena->space_end = off;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&arena->grow_mutex);
+    if (code == LOFT_OK) {
+        *first_idx = (uint32_t)((off - LOFTI_HEAP_OFF) / LOFTI_CHUNK_BYTES);
+    }
+    return code;
+}
+
+static void *host_table_alloc(void *context, size_t bytes)
+{
+    const loft_arena *arena = context;
+    void *table = NULL;
+    const int error = lofti_map_place(lofti_arith_round_up(bytes, lofti_map_page_bytes()), 0,
+                                      LOFTI_MAP_WRITE | LOFTI_MAP_NORESERVE, NULL, 0, &table);
+    if (error != 0) {
+        (void)lofti_status_system(error, "allocate a table", arena->path);
+        return NULL;
+    }
+    return table;
+}
+
+static void host_table_free(void *context, void *table, size_t bytes)
+{
+    (void)context;
+    (void)lofti_map_release(table, lofti_arith_round_up(bytes, lofti_map_page_bytes()));
+}
+
+/* Anonymous arenas give memory back at once; a file's is returned by checkpoints. */
+static bool host_unused(void *context, uint64_t off, uint64_t bytes)
+{
+    loft_arena *arena = context;
+    return !arena->has_store &&
+           lofti_map_advise(arena->base + LOFTI_HEAP_OFF + off, bytes, LOFTI_ADVICE_DONTNEED) == 0;
+}
+
+lofti_heap_host lofti_space_host(loft_arena *arena)
+{
+    return (lofti_heap_host){.context = arena,
+                             .grow = host_grow,
+                             .table_alloc = host_table_alloc,
+                             .table_free = host_table_free,
+                             .unused = host_unused};
+}

@@ -1,0 +1,68 @@
+/*
+ * heap/small.h - blocks in slabs: the fast paths, inline, and what they fall back to.
+ */
+#ifndef LOFTI_HEAP_SMALL_H
+#define LOFTI_HEAP_SMALL_H
+
+#include "heap/state.h"
+
+/* Refills the cell of a class. 0, or a code with its sentence set. No lock held. */
+int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx);
+
+/* The free that made `left` of the slab at `entry` 0: it was full, or it is empty now. */
+void lofti_small_event(lofti_heap *heap, lofti_thread *thread, const lofti_unit *entry);
+
+/* `count` blocks of an own slab became free by merging, not counted in `left` yet. */
+void lofti_small_merged(lofti_heap *heap, lofti_thread *thread, uint32_t unit, uint32_t count);
+
+/* A block of the class, if the cell has one. The image changes before the block is handed out. */
+static inline void *lofti_small_take(lofti_thread *thread, uint32_t class_idx)
+{
+    lofti_cell *cell = &thread->cells[class_idx];
+    const uint64_t free = cell->free;
+    if (LOFTI_UNLIKELY(free == 0)) {
+        return NULL;
+    }
+    const uint64_t rest = free & (free - 1);
+    cell->free = rest;
+    lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
+    return cell->first + (uint64_t)(unsigned)__builtin_ctzll(free) * cell->size;
+}
+
+/* Sets the bit of a live block of an own slab. */
+static inline void lofti_small_put(lofti_heap *heap, lofti_thread *thread, const lofti_unit *entry,
+                                   uint64_t idx)
+{
+    uint64_t *word = &entry->bits[idx / 64];
+    uint32_t *left = lofti_slab_left(entry->bits);
+    lofti_word_set(word, lofti_word_get(word) | (uint64_t)1 << (idx % 64));
+    if (LOFTI_UNLIKELY(--*left == 0)) {
+        lofti_small_event(heap, thread, entry);
+    }
+}
+
+/* Frees a live block of one of the thread's own slabs. False, with nothing changed, if `block` is
+ * anything else. */
+static inline bool lofti_small_give(lofti_heap *heap, lofti_thread *thread, const void *block)
+{
+    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
+    if (LOFTI_UNLIKELY(off >= heap->reach_bytes)) {
+        return false;
+    }
+    const lofti_unit *entry = &heap->units[off >> heap->unit_shift];
+    if (LOFTI_UNLIKELY(__atomic_load_n(&entry->owner, __ATOMIC_RELAXED) != thread->id)) {
+        return false;
+    }
+    const uint64_t at = (uint64_t)((const uint8_t *)block - entry->base);
+    const uint64_t idx = (at * entry->reciprocal) >> 32;
+    if (LOFTI_UNLIKELY(idx * entry->size != at || at >= entry->end)) {
+        return false;
+    }
+    if (LOFTI_UNLIKELY((lofti_word_get(&entry->bits[idx / 64]) >> (idx % 64) & 1) != 0)) {
+        return false;
+    }
+    lofti_small_put(heap, thread, entry, idx);
+    return true;
+}
+
+#endif /* LOFTI_HEAP_SMALL_H */

@@ -1,0 +1,261 @@
+/*
+ * heap/thread.c - thread heaps and the registry of heaps.
+ *
+ * Lock order: registry_lock, then a heap's lock.
+ * Invariants (registry_lock held):
+ *   R1  a thread heap in some thread's list has heap != NULL and is on no idle list
+ *   R2  a slot with heap_id h points to that thread's heap for h, or no heap has the id h any more
+ */
+#include "heap/thread.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "heap/remote.h"
+#include "heap/slab.h"
+#include "heap/span.h"
+
+__thread lofti_thread_slot lofti_thread_slots[LOFTI_THREAD_SLOTS];
+
+/* This thread's heaps. Others unlink from it when a heap ends. */
+static __thread lofti_thread *thread_list __attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static lofti_heap *registry_heaps;
+static uint64_t registry_last_id;
+static pthread_key_t registry_key;
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+
+static void thread_exit(void *unused);
+
+static void registry_start(void)
+{
+    /* Without a key threads still work; their slabs then wait for the heap's end. */
+    (void)pthread_key_create(&registry_key, thread_exit);
+}
+
+/* Empties the cells; what they held is free in the image anyway. */
+static void thread_clear(lofti_thread *thread)
+{
+    memset(thread->cells, 0, sizeof thread->cells);
+    memset(thread->supplies, 0, sizeof thread->supplies);
+    memset(thread->kept, 0, sizeof thread->kept);
+    thread->own_head = 0;
+    thread->kept_next = 0;
+    thread->pending_mask = 0;
+}
+
+/* heap->lock held. */
+static lofti_thread *thread_make(lofti_heap *heap)
+{
+    lofti_thread *thread = heap->idle;
+    if (thread != NULL) {
+        heap->idle = thread->sibling;
+    } else {
+        const uint32_t id = heap->thread_end + 1;
+        const uint32_t batch = (id - 1) / LOFTI_THREAD_BATCH;
+        if (batch >= LOFTI_THREAD_BATCHES) {
+            (void)lofti_status_fail(LOFT_ENOMEM, "allocate", "arena", "too many threads at once");
+            return NULL;
+        }
+        if (heap->threads[batch] == NULL) {
+            void *table = heap->host.table_alloc(heap->host.context,
+                                                 LOFTI_THREAD_BATCH * sizeof(lofti_thread));
+            if (table == NULL) {
+                return NULL;
+            }
+            __atomic_store_n(&heap->threads[batch], table, __ATOMIC_RELEASE);
+        }
+        heap->thread_end = id;
+        thread = lofti_heap_thread(heap, id);
+        thread->id = id;
+    }
+    __atomic_store_n(&thread->remote_head, 0, __ATOMIC_RELEASE);
+    heap->thread_count++;
+    thread->heap = heap;
+    return thread;
+}
+
+lofti_thread *lofti_thread_get(lofti_heap *heap)
+{
+    lofti_thread *thread = lofti_thread_quick(heap);
+    if (thread != NULL) {
+        return thread;
+    }
+    if (heap->read_only) {
+        (void)lofti_status_fail(LOFT_EREADONLY, "allocate", "arena", "it was opened read-only");
+        return NULL;
+    }
+    (void)pthread_once(&registry_once, registry_start);
+    (void)pthread_mutex_lock(&registry_lock);
+    lofti_thread **link = &thread_list;
+    while (*link != NULL && (*link)->heap != heap) {
+        link = &(*link)->sibling;
+    }
+    thread = *link;
+    if (thread != NULL) {
+        *link = thread->sibling; /* to the front: threads use few heaps at a time */
+    } else {
+        lofti_heap_lock(heap);
+        thread = thread_make(heap);
+        lofti_heap_unlock(heap);
+    }
+    if (thread != NULL) {
+        thread->sibling = thread_list;
+        thread->list = &thread_list;
+        thread_list = thread;
+        lofti_thread_slots[heap->id % LOFTI_THREAD_SLOTS] =
+            (lofti_thread_slot){heap->id, thread};
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+    if (thread != NULL && pthread_getspecific(registry_key) == NULL) {
+        (void)pthread_setspecific(registry_key, lofti_thread_slots);
+    }
+    return thread;
+}
+
+static void thread_idle(lofti_heap *heap, lofti_thread *thread)
+{
+    __atomic_store_n(&thread->remote_head, LOFTI_REMOTE_CLOSED, __ATOMIC_RELEASE);
+    thread->heap = NULL;
+    thread->sibling = heap->idle;
+    heap->idle = thread;
+    heap->thread_count--;
+}
+
+/* Both locks held. Gives everything back and makes the thread heap idle. */
+static void thread_retire(lofti_heap *heap, lofti_thread *thread)
+{
+    lofti_remote_close(heap, thread);
+    while (thread->own_head != 0) {
+        lofti_slab_disown(heap, thread, thread->own_head);
+    }
+    lofti_span_drop_kept(heap, thread);
+    thread_clear(thread);
+    thread_idle(heap, thread);
+}
+
+static void thread_exit(void *unused)
+{
+    (void)unused;
+    (void)pthread_mutex_lock(&registry_lock);
+    while (thread_list != NULL) {
+        lofti_thread *thread = thread_list;
+        lofti_heap *heap = thread->heap;
+        thread_list = thread->sibling;
+        lofti_heap_lock(heap);
+        thread_retire(heap, thread);
+        lofti_heap_unlock(heap);
+    }
+    memset(lofti_thread_slots, 0, sizeof lofti_thread_slots);
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+void lofti_thread_register(lofti_heap *heap)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    heap->id = ++registry_last_id;
+    heap->registry_next = registry_heaps;
+    registry_heaps = heap;
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+static void thread_unlink(lofti_thread *thread)
+{
+    lofti_thread **link = thread->list;
+    while (*link != thread) {
+        link = &(*link)->sibling;
+    }
+    *link = thread->sibling;
+}
+
+void lofti_thread_unregister(lofti_heap *heap)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    lofti_heap **link = &registry_heaps;
+    while (*link != heap) {
+        link = &(*link)->registry_next;
+    }
+    *link = heap->registry_next;
+    for (uint32_t id = 1; id <= heap->thread_end; id++) {
+        lofti_thread *thread = lofti_heap_thread(heap, id);
+        if (thread->heap != NULL) {
+            thread_unlink(thread);
+        }
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+void lofti_thread_forget(lofti_heap *heap)
+{
+    for (uint32_t id = 1; id <= heap->thread_end; id++) {
+        lofti_thread *thread = lofti_heap_thread(heap, id);
+        thread_clear(thread);
+        if (thread->heap != NULL) {
+            __atomic_store_n(&thread->remote_head, 0, __ATOMIC_RELEASE);
+        }
+    }
+}
+
+bool lofti_thread_foreign(const lofti_heap *except, const void *address)
+{
+    bool found = false;
+    (void)pthread_mutex_lock(&registry_lock);
+    for (const lofti_heap *heap = registry_heaps; heap != NULL; heap = heap->registry_next) {
+        const uint64_t off = (uint64_t)((uintptr_t)address - (uintptr_t)heap->base);
+        found = found || (heap != except && off < heap->reach_bytes);
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+    return found;
+}
+
+/* In the child: heap's other threads are gone, and their lists lie in memory that may be used anew. */
+static void thread_drop_others(lofti_heap *heap)
+{
+    for (uint32_t id = 1; id <= heap->thread_end; id++) {
+        lofti_thread *thread = lofti_heap_thread(heap, id);
+        if (thread->heap != NULL && thread->list != &thread_list) {
+            thread_clear(thread);
+            thread_idle(heap, thread);
+        }
+    }
+}
+
+void lofti_heap_fork_prepare(void)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    for (lofti_heap *heap = registry_heaps; heap != NULL; heap = heap->registry_next) {
+        lofti_heap_lock(heap);
+    }
+}
+
+void lofti_heap_fork_parent(void)
+{
+    for (lofti_heap *heap = registry_heaps; heap != NULL; heap = heap->registry_next) {
+        lofti_heap_unlock(heap);
+    }
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
+void lofti_heap_fork_child(void)
+{
+    for (lofti_heap *heap = registry_heaps; heap != NULL; heap = heap->registry_next) {
+        thread_drop_others(heap);
+    }
+    lofti_heap_fork_parent();
+}
+
+void lofti_heap_fork_lost(lofti_heap *heap)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    for (uint32_t id = 1; id <= heap->thread_end; id++) {
+        lofti_thread *thread = lofti_heap_thread(heap, id);
+        if (thread->heap != NULL) {
+            thread_unlink(thread);
+            thread_clear(thread);
+            thread_idle(heap, thread);
+        }
+    }
+    memset(lofti_thread_slots, 0, sizeof lofti_thread_slots);
+    (void)pthread_mutex_unlock(&registry_lock);
+}

@@ -1,0 +1,162 @@
+/*
+ * journal/store.h - the durable half of an arena: a file of pages that changes by commits only.
+ *
+ * The store knows pages, superblocks and the journal; it knows nothing of mappings, heaps or threads.
+ * Everything that survives a crash goes through it, so the crash tests enumerate it alone.
+ *
+ *   begin -> page* -> commit          a commit: records, one write, one flush
+ *   checkpoint                        base images catch up, the journal is rewound
+ *   open -> recover                   after a crash: copy, apply, rewind
+ *
+ * States (store.state; lofti_store_verify holds each one's assertions):
+ *
+ *   state    | may go to      | by
+ *   ---------+----------------+------------------------------------------------------------
+ *   READ     | -              | opened read-only: scans, reads pages
+ *   IDLE     | OPEN, POISONED | begin; a failed flush
+ *   OPEN     | IDLE, POISONED | commit, cancel; a failed flush
+ *   POISONED | -              | a flush failed: only reading is allowed
+ *
+ * Invariants (C1-C9 are those of docs/durability.md):
+ *   S1  sequence, chain, position, frontier and the index describe exactly the newest commit that was
+ *       flushed by this handle or read at open.
+ *   S2  A superblock is never written over the newest good one nor over the one before it.
+ *   S3  Unless super_stale, `super` is flushed in slot `slot_good`. It is stale after open (what was read
+ *       may be in the cache only) and after a failed write of another; it is renewed before anything
+ *       that relies on it is written.
+ *   S4  No byte of [super.start, position) of the journal is written again before a superblock with
+ *       another epoch is flushed.
+ *   S5  Base images change in checkpoint only, after every page that changes has a full image in the
+ *       flushed journal.
+ *
+ * Threads: one at a time, but for claim, unclaim and space_end, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
+ */
+#ifndef LOFTI_JOURNAL_STORE_H
+#define LOFTI_JOURNAL_STORE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/frame.h"
+#include "format/super.h"
+#include "journal/index.h"
+#include "os/file.h"
+
+enum lofti_store_state {
+    LOFTI_STORE_CLOSED = 0,
+    LOFTI_STORE_READ,
+    LOFTI_STORE_IDLE,
+    LOFTI_STORE_OPEN,
+    LOFTI_STORE_POISONED
+};
+
+/* How much of a new journal is written with zeros at creation. Written blocks need no change of the file's
+ * metadata when a commit lands in them, which makes its flush one write instead of several; 256 KiB hold some
+ * hundred small commits and keep the file of a small arena small. */
+#define LOFTI_STORE_PREPARED_BYTES ((uint64_t)256 << 10)
+
+/* Bytes of the file that carry locks; beyond any content. */
+#define LOFTI_STORE_LOCK_WRITER ((uint64_t)1 << 62)
+#define LOFTI_STORE_LOCK_READER (((uint64_t)1 << 62) + 1)
+
+/* The commit being built. */
+typedef struct lofti_store_draft {
+    lofti_index_entry *entries; /* records appended, not yet in the index */
+    uint64_t capacity, count;
+    uint64_t position;   /* where the frame in the buffer will go */
+    uint64_t chain;      /* hash of the frame before it */
+    uint64_t used_bytes; /* of the frame in the buffer */
+    uint32_t record_count;
+    uint16_t kind;
+    bool first;   /* no frame of it has been written yet */
+    bool written; /* some frame may have reached the file */
+} lofti_store_draft;
+
+typedef struct lofti_store {
+    lofti_file file;
+    const char *path; /* the owner's, for sentences */
+    uint32_t state;
+    uint32_t slot_good, slot_before; /* newest good superblock, the one before it */
+    uint64_t generation;             /* the highest that was tried */
+    lofti_super super;
+    bool super_stale; /* S3 */
+
+    uint64_t total_bytes; /* of the journal's extents */
+    uint64_t position;    /* where the next commit begins */
+    uint64_t high;        /* the journal may have content up to here */
+    uint64_t chain, sequence, frontier;
+    uint64_t file_bytes;         /* as of the newest commit or extension */
+    pthread_mutex_t space_mutex; /* guards space_end: a heap grows while a commit is written */
+    uint64_t space_end;          /* chunks from here on belong to nobody */
+    bool base_torn; /* an apply failed half-way: pages in the index are logged in full (S5) */
+    lofti_index index;
+
+    lofti_store_draft draft;
+    lofti_frame *frame;       /* one frame under construction or scrutiny, LOFTI_FRAME_SIZE_MAX */
+    uint8_t *scratch;         /* a base image and a delta: two pages */
+    lofti_super super_buffer; /* the superblock being written */
+
+    uint64_t commit_count, committed_pages, committed_bytes, checkpoint_count;
+} lofti_store;
+
+typedef struct lofti_store_identity {
+    uint8_t uuid[16];
+    uint64_t base;
+    uint64_t created_ns;
+    uint64_t salt;
+} lofti_store_identity;
+
+/* Writes a new, empty store into an empty file and flushes it: 1 flush. */
+int lofti_store_format(const lofti_file *file, const char *path,
+                       const lofti_store_identity *identity);
+
+/* Takes over `file` (also on failure, when it is closed), reads superblock and journal. Holds the locks
+ * as the caller set them. The journal is not applied. */
+int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, bool writing);
+void lofti_store_close(lofti_store *store);
+
+/* After open for change: copies the journal to a fresh epoch, flushes, then applies it like a checkpoint.
+ * LOFT_EPENDING: copied, but a reader or a full disk held applying off; commits may go on. */
+int lofti_store_recover(lofti_store *store);
+
+/* LOFT_EPOISONED or LOFT_EREADONLY unless the store can be changed. */
+int lofti_store_writable(const lofti_store *store, const char *operation);
+
+/* True while the journal holds records that the base images lack. */
+bool lofti_store_has_journal(const lofti_store *store);
+uint64_t lofti_store_journal_bytes(const lofti_store *store);
+
+/* A commit. page: logs it if it differs from its newest committed image. After a failure of page or commit
+ * the draft is gone and the store is IDLE (or POISONED): nothing was committed. commit without any
+ * logged page writes nothing. `frontier` is the end of the heap, it never falls. */
+int lofti_store_begin(lofti_store *store);
+int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page);
+int lofti_store_commit(lofti_store *store, uint64_t frontier);
+void lofti_store_cancel(lofti_store *store);
+
+/* Applies and rewinds. LOFT_EPENDING: held off by a reader, or no space; everything stands. */
+int lofti_store_checkpoint(lofti_store *store);
+
+/* Leaves no content in an empty journal, and no more blocks than a new file has. For a clean close; does nothing
+ * while the journal is in use. Not flushed, and failing costs space only. */
+void lofti_store_tidy(lofti_store *store);
+
+/* The newest committed image of a page, verified. */
+int lofti_store_read_page(lofti_store *store, uint64_t page_idx, void *out);
+
+/* Calls fn with the newest image of every page in the journal, in rising order. */
+typedef int lofti_store_page_fn(void *context, uint64_t page_idx, const void *page);
+int lofti_store_each_page(lofti_store *store, lofti_store_page_fn *fn, void *context);
+
+/* Takes `count` neighbouring chunks of file and address space that belong to nobody, below `limit_bytes`. */
+int lofti_store_claim(lofti_store *store, uint64_t count, uint64_t limit_bytes, uint64_t *off);
+/* Gives [off, off + bytes) back if nothing was claimed behind it; else it stays unused until the next open. */
+void lofti_store_unclaim(lofti_store *store, uint64_t off, uint64_t bytes);
+/* Chunks from here on belong to nobody. */
+uint64_t lofti_store_space_end(const lofti_store *store);
+
+/* Asserts the invariants of the present state. */
+void lofti_store_verify(const lofti_store *store);
+
+#endif /* LOFTI_JOURNAL_STORE_H */

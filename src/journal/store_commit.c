@@ -1,0 +1,118 @@
+/*
+ * journal/store_commit.c - one commit: pages in, records out, one flush.
+ */
+#include "base/arith.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "journal/log.h"
+
+int lofti_store_begin(lofti_store *store)
+{
+    const int code = lofti_store_writable(store, "commit");
+    if (code != LOFT_OK) {
+        return code;
+    }
+    LOFTI_CHECK(store->state == LOFTI_STORE_IDLE);
+    lofti_file_info info;
+    const int error = lofti_file_info_get(&store->file, &info);
+    if (error != 0) {
+        return lofti_status_system(error, "commit", store->path);
+    }
+    if (info.bytes < store->super.file_bytes) {
+        return lofti_status_fail(LOFT_ECORRUPT, "commit", store->path,
+                                 "somebody cut the file to %llu bytes; nothing was written",
+                                 (unsigned long long)info.bytes);
+    }
+    lofti_append_begin(store, LOFTI_FRAME_COMMIT, store->position, store->chain);
+    store->state = LOFTI_STORE_OPEN;
+    return LOFT_OK;
+}
+
+void lofti_store_cancel(lofti_store *store)
+{
+    lofti_append_drop(store);
+    if (store->state == LOFTI_STORE_OPEN) {
+        store->state = LOFTI_STORE_IDLE;
+    }
+    lofti_store_verify(store);
+}
+
+static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
+{
+    const uint64_t hash = lofti_frame_page_hash(page, page_idx, store->super.salt);
+    const lofti_index_entry *entry = lofti_index_find(&store->index, page_idx);
+    if (entry != NULL && entry->hash == hash) {
+        return LOFT_OK; /* as it was committed last */
+    }
+    lofti_append_record record = {page_idx, hash, page, LOFTI_PAGE_BYTES, LOFTI_RECORD_FULL};
+    if (entry == NULL || !store->base_torn) {
+        uint8_t *base = store->scratch;
+        uint8_t *delta = base + LOFTI_PAGE_BYTES;
+        /* By pread, never by a load: an I/O error must be a code, not SIGBUS. */
+        const int error = lofti_file_read_padded(&store->file, base, LOFTI_PAGE_BYTES,
+                                                 page_idx * LOFTI_PAGE_BYTES);
+        if (error != 0) {
+            return lofti_status_system(error, "commit", store->path);
+        }
+        const uint32_t delta_bytes = lofti_delta_encode(base, page, delta);
+        if (delta_bytes == 0 && entry == NULL) {
+            return LOFT_OK; /* touched, not changed */
+        }
+        if (delta_bytes != UINT32_MAX) { /* also an empty one: C2 */
+            record.payload = delta;
+            record.bytes = delta_bytes;
+            record.kind = LOFTI_RECORD_DELTA;
+        }
+    }
+    /* S3: nothing is appended under a superblock that may not be on the device. */
+    const int code = lofti_store_super_trust(store);
+    return code != LOFT_OK ? code
+                           : lofti_append_add(store, &store->super, &record, store->sequence + 1,
+                                              store->frontier);
+}
+
+int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
+    const int code = page_log(store, page_idx, page);
+    if (code != LOFT_OK) {
+        lofti_store_cancel(store);
+    }
+    return code;
+}
+
+static int commit_write(lofti_store *store, uint64_t frontier)
+{
+    const int code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
+    if (code != LOFT_OK) {
+        return code;
+    }
+    /* Before this flush nothing of the commit counts; after it all of it does. */
+    return lofti_store_flush(store, "commit");
+}
+
+int lofti_store_commit(lofti_store *store, uint64_t frontier)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
+    LOFTI_CHECK(frontier >= store->frontier && frontier <= lofti_store_space_end(store));
+    if (store->draft.count == 0) {
+        lofti_store_cancel(store);
+        return LOFT_OK;
+    }
+    const uint64_t pages = store->draft.count;
+    const int code = commit_write(store, frontier);
+    if (code != LOFT_OK) {
+        lofti_store_cancel(store);
+        return code;
+    }
+    store->commit_count++;
+    store->committed_pages += pages;
+    store->committed_bytes += store->draft.position - store->position;
+    lofti_append_accept(store);
+    store->sequence++;
+    store->frontier = frontier;
+    store->file_bytes = lofti_arith_max(store->file_bytes, lofti_store_space_end(store));
+    store->state = LOFTI_STORE_IDLE;
+    lofti_store_verify(store);
+    return LOFT_OK;
+}

@@ -1,0 +1,101 @@
+/*
+ * journal/super_io.c - reading and switching superblocks, and the flush that everything rests on.
+ */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "journal/log.h"
+
+int lofti_store_writable(const lofti_store *store, const char *operation)
+{
+    if (store->state == LOFTI_STORE_POISONED) {
+        return lofti_status_fail(LOFT_EPOISONED, operation, store->path,
+                                 "a flush failed earlier; what is on the disk is unknown. Save "
+                                 "elsewhere or abandon");
+    }
+    if (store->state == LOFTI_STORE_READ) {
+        return lofti_status_fail(LOFT_EREADONLY, operation, store->path, "opened read-only");
+    }
+    LOFTI_CHECK(store->state != LOFTI_STORE_CLOSED);
+    return LOFT_OK;
+}
+
+int lofti_store_flush(lofti_store *store, const char *operation)
+{
+    const int error = lofti_file_sync(&store->file, LOFTI_SYNC_DATA);
+    if (error == 0) {
+        return LOFT_OK;
+    }
+    /* Never tried again: after a failed flush the kernel drops the pages' dirty marks, so that the
+     * next one answers 0 while the data is gone. */
+    store->state = LOFTI_STORE_POISONED;
+    (void)lofti_status_system(error, operation, store->path);
+    return lofti_status_fail(LOFT_EPOISONED, operation, store->path,
+                             "flush failed (%s); whether it is on the disk is unknown",
+                             loft_error_text(lofti_status_code(error)));
+}
+
+int lofti_store_super_read(lofti_store *store, bool writing)
+{
+    /* The frame buffer is large enough and free at this time. */
+    lofti_super *slots = (lofti_super *)(void *)store->frame;
+    const int error =
+        lofti_file_read_padded(&store->file, slots, sizeof(lofti_super) * LOFTI_SUPER_SLOTS, 0);
+    if (error != 0) {
+        return lofti_status_system(error, "read superblock", store->path);
+    }
+    uint32_t slot = 0;
+    const lofti_verdict verdict = lofti_super_choose(slots, writing, &slot);
+    if (verdict.code != LOFT_OK) {
+        return lofti_status_fail(verdict.code, "open", store->path, "%s (at offset %llu)",
+                                 verdict.reason, (unsigned long long)verdict.off);
+    }
+    store->super = slots[slot];
+    store->generation = slots[slot].generation;
+    store->slot_good = slot;
+    /* The one before it: the newer of the others, if it is whole; else either will do. */
+    const uint32_t a = (slot + 1) % LOFTI_SUPER_SLOTS;
+    const uint32_t b = (slot + 2) % LOFTI_SUPER_SLOTS;
+    const bool a_valid = lofti_super_validate(&slots[a], false).code == LOFT_OK;
+    const bool b_valid = lofti_super_validate(&slots[b], false).code == LOFT_OK;
+    store->slot_before = a_valid && (!b_valid || slots[a].generation > slots[b].generation) ? a : b;
+    return LOFT_OK;
+}
+
+int lofti_store_super_write(lofti_store *store, const lofti_super *next, const char *operation)
+{
+    LOFTI_CHECK(store->slot_good != store->slot_before);
+    const uint32_t target = LOFTI_SUPER_SLOTS - store->slot_good - store->slot_before; /* S2 */
+    lofti_super *sealed = &store->super_buffer;
+    *sealed = *next;
+    sealed->generation = ++store->generation;
+    lofti_super_seal(sealed);
+    const int error = lofti_file_write(&store->file, sealed, sizeof *sealed,
+                                       (uint64_t)target * LOFTI_SUPER_BYTES);
+    if (error != 0) {
+        /* It may yet reach the disk whole. It describes a state that holds at this moment; nothing may be
+         * added until a newer superblock says what holds then. */
+        store->super_stale = true;
+        return lofti_status_system(error, operation, store->path);
+    }
+    /* Before: whatever this superblock refers to was flushed by its caller, or is flushed by this very
+     * call (extents of a growing journal). After: the epoch or extent counts. */
+    const int code = lofti_store_flush(store, operation);
+    if (code == LOFT_OK) {
+        store->super = *sealed;
+        store->slot_before = store->slot_good;
+        store->slot_good = target;
+        store->super_stale = false;
+    }
+    return code;
+}
+
+int lofti_store_super_trust(lofti_store *store)
+{
+    if (!store->super_stale) {
+        return LOFT_OK;
+    }
+    const lofti_super same = store->super;
+    return lofti_store_super_write(store, &same, "renew superblock");
+}

@@ -1,0 +1,208 @@
+/*
+ * os/map.c - the portable part of mapping memory: the contract around os/place.c's searching.
+ */
+#include "os/map.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "os/place.h"
+
+static _Atomic(const lofti_map_ops *) map_ops_chosen;
+
+static const lofti_map_ops *map_ops_current(void)
+{
+    const lofti_map_ops *ops = atomic_load_explicit(&map_ops_chosen, memory_order_acquire);
+    return ops != NULL ? ops : lofti_map_ops_system();
+}
+
+void lofti_map_ops_set(const lofti_map_ops *ops)
+{
+    atomic_store_explicit(&map_ops_chosen, ops, memory_order_release);
+    lofti_place_forget();
+}
+
+static bool map_is_whole_pages(uint64_t value)
+{
+    return (value & (lofti_map_page_bytes() - 1)) == 0;
+}
+
+static bool map_is_request_valid(size_t bytes, uint64_t off)
+{
+    return bytes != 0 && map_is_whole_pages(bytes) && map_is_whole_pages(off);
+}
+
+/* --- The contract ------------------------------------------------------------------------- */
+
+static lofti_place_request map_request_of(size_t bytes, unsigned flags, const lofti_file *file,
+                                          uint64_t off)
+{
+    const lofti_place_request request = {map_ops_current(), bytes, flags,
+                                         file != NULL ? file->handle : -1, off};
+    return request;
+}
+
+int lofti_map_place(size_t bytes, size_t alignment, unsigned flags, const lofti_file *file,
+                    uint64_t off, void **out)
+{
+    if (!map_is_request_valid(bytes, off) || (alignment & (alignment - 1)) != 0) {
+        return -EINVAL;
+    }
+    if (bytes > LOFTI_MAP_HIGH - LOFTI_MAP_LOW) {
+        return -ENOMEM;
+    }
+    const lofti_place_request request = map_request_of(bytes, flags, file, off);
+    return alignment <= lofti_map_page_bytes() ? lofti_place_anywhere(&request, out)
+                                               : lofti_place_aligned(&request, alignment, out);
+}
+
+int lofti_map_at(void *at, size_t bytes, unsigned flags, const lofti_file *file, uint64_t off)
+{
+    const uint64_t start = lofti_place_number(at);
+    if (!map_is_request_valid(bytes, off | start) || !lofti_place_is_inside(start, bytes)) {
+        return -EINVAL;
+    }
+    const lofti_place_request request = map_request_of(bytes, flags, file, off);
+    return lofti_place_exactly(&request, start);
+}
+
+int lofti_map_over(void *at, size_t bytes, unsigned flags, const lofti_file *file, uint64_t off)
+{
+    const uint64_t start = lofti_place_number(at);
+    if (!map_is_request_valid(bytes, off | start) || !lofti_place_is_inside(start, bytes)) {
+        return -EINVAL;
+    }
+    const lofti_place_request request = map_request_of(bytes, flags, file, off);
+    return lofti_place_over(&request, start);
+}
+
+int lofti_map_release(void *at, size_t bytes) { return map_ops_current()->unmap(at, bytes); }
+
+/* Moves by way of a reservation: the kernel alone would choose a place outside the bounds where
+ * it prefers one, and then there might be no way back. */
+static int map_move(const lofti_map_ops *ops, void *at, size_t old_bytes, size_t new_bytes,
+                    void **out)
+{
+    const lofti_place_request room = lofti_place_reservation(ops, new_bytes);
+    void *to = NULL;
+    void *got = NULL;
+    int rc = lofti_place_anywhere(&room, &to);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = ops->remap(at, old_bytes, new_bytes, true, to, &got);
+    if (rc != 0) {
+        lofti_place_give_up(ops, lofti_place_number(to), new_bytes);
+        return rc;
+    }
+    *out = got;
+    return 0;
+}
+
+int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void **out)
+{
+    if (!map_is_request_valid(old_bytes, lofti_place_number(at)) ||
+        !map_is_request_valid(new_bytes, 0)) {
+        return -EINVAL;
+    }
+    if (new_bytes > LOFTI_MAP_HIGH - LOFTI_MAP_LOW) {
+        return -ENOMEM;
+    }
+    const lofti_map_ops *ops = map_ops_current();
+    int rc = -ENOMEM;
+    if (lofti_place_is_inside(lofti_place_number(at), new_bytes)) {
+        void *got = NULL;
+        rc = ops->remap(at, old_bytes, new_bytes, false, NULL, &got);
+        if (rc == 0) {
+            *out = at;
+            return 0;
+        }
+    }
+    return rc == -ENOMEM && may_move ? map_move(ops, at, old_bytes, new_bytes, out) : rc;
+}
+
+int lofti_map_protect(void *at, size_t bytes, unsigned flags)
+{
+    return map_ops_current()->protect(at, bytes, flags);
+}
+
+int lofti_map_advise(void *at, size_t bytes, int advice)
+{
+    const lofti_map_ops *ops = map_ops_current();
+    int rc;
+    do {
+        rc = ops->advise(at, bytes, advice);
+    } while (rc == -EINTR);
+    return rc;
+}
+
+/* EINTR is not repeated: the outcome of an interrupted flush is unknown. */
+int lofti_map_sync(void *at, size_t bytes, bool wait)
+{
+    return map_ops_current()->sync(at, bytes, wait);
+}
+
+int lofti_map_lock(void *at, size_t bytes, bool on)
+{
+    return map_ops_current()->lock(at, bytes, on);
+}
+
+/* --- What is there ------------------------------------------------------------------------ */
+
+typedef struct map_window {
+    uint64_t start, end;
+    lofti_map_area_fn *fn;
+    void *context;
+    int result; /* fn's: kept apart from the walk's own answers */
+} map_window;
+
+static int map_window_visit(void *context, const lofti_map_area *area)
+{
+    map_window *window = context;
+    if (area->end <= window->start) {
+        return 0;
+    }
+    if (area->start >= window->end) {
+        return 1;
+    }
+    window->result = window->fn(window->context, area);
+    return window->result != 0;
+}
+
+int lofti_map_each(const void *at, size_t bytes, lofti_map_area_fn *fn, void *context)
+{
+    const lofti_map_ops *ops = map_ops_current();
+    map_window window = {lofti_place_number(at), UINT64_MAX, fn, context, 0};
+    (void)lofti_arith_add(window.start, bytes, &window.end);
+    if (ops->walk == NULL || ops->walk(map_window_visit, &window) < 0) {
+        return -ENOTSUP;
+    }
+    return window.result;
+}
+
+typedef struct map_text {
+    char *text;
+    size_t bytes;
+} map_text;
+
+static int map_holder_visit(void *context, const lofti_map_area *area)
+{
+    const map_text *text = context;
+    if (area->name[0] != '\0') {
+        (void)snprintf(text->text, text->bytes, "%s", area->name);
+    } else {
+        (void)snprintf(text->text, text->bytes, "anonymous memory at 0x%" PRIx64, area->start);
+    }
+    return 1;
+}
+
+void lofti_map_holder(const void *at, size_t bytes, char *text, size_t text_bytes)
+{
+    map_text out = {text, text_bytes};
+    if (text_bytes != 0) {
+        text[0] = '\0';
+        (void)lofti_map_each(at, bytes, map_holder_visit, &out);
+    }
+}

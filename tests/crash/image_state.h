@@ -1,0 +1,74 @@
+/* What image.c and image_calls.c share; see image.h. */
+#ifndef LOFT_TESTS_CRASH_IMAGE_STATE_H
+#define LOFT_TESTS_CRASH_IMAGE_STATE_H
+
+#include "crash/image.h"
+
+typedef struct image_node {
+    uint8_t *data; /* room_bytes of address space, touched as needed; NULL: no such file */
+    uint64_t bytes;
+    uint64_t touched_bytes; /* nothing behind it was ever written: zeros */
+} image_node;
+
+typedef struct image_name {
+    char path[IMAGE_PATH_BYTES];
+    uint32_t node;
+} image_name;
+
+typedef struct image_handle {
+    bool used, writable;
+    uint32_t node;
+} image_handle;
+
+typedef struct image_lock {
+    int kind; /* LOFTI_LOCK_NONE: this place is free */
+    intptr_t handle;
+    uint32_t node;
+    uint64_t off;
+} image_lock;
+
+/* One change to take back: the bytes that were there, or (bytes 0) the size. */
+typedef struct image_undo_entry {
+    uint32_t node;
+    uint64_t off; /* size entries: the size */
+    size_t bytes;
+    size_t saved_off; /* into the undo bytes */
+} image_undo_entry;
+
+struct image {
+    lofti_file_ops ops; /* first: the table is the context */
+    uint64_t room_bytes;
+    image_node nodes[IMAGE_NODES];
+    uint32_t node_count;
+    image_name names[IMAGE_NAMES];
+    uint32_t name_count;
+    image_handle handles[IMAGE_HANDLES];
+    image_lock locks[IMAGE_LOCKS];
+    uint64_t changes;
+
+    /* as image_begin found it */
+    image_name kept_names[IMAGE_NAMES];
+    uint32_t kept_name_count, kept_node_count;
+    bool names_changed;
+
+    image_undo_entry *undo;
+    size_t undo_count, undo_room;
+    uint8_t *saved;
+    size_t saved_bytes, saved_room;
+};
+
+static inline void image_touch(image_node *node, uint64_t end)
+{
+    node->touched_bytes = end > node->touched_bytes ? end : node->touched_bytes;
+}
+
+/* Remembers a range, or the size, before it is changed. */
+void image_save_range(image *self, uint32_t node, uint64_t off, size_t bytes);
+void image_save_size(image *self, uint32_t node);
+void image_save_names(image *self);
+/* A new, empty file; IMAGE_NODES when there is no room for one. */
+uint32_t image_node_add(image *self);
+/* The table's functions, with nothing else in it. */
+extern const lofti_file_ops image_calls;
+
+#endif

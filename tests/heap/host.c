@@ -1,0 +1,152 @@
+/*
+ * heap/host.c - a heap on a plain range of memory.
+ */
+#include "heap/host.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/status.h"
+#include "format/chunk.h"
+#include "support/test.h"
+
+static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
+{
+    loft_test_heap *test = context;
+    uint64_t off = (test->usable_bytes + LOFTI_CHUNK_BYTES - 1) & ~(LOFTI_CHUNK_BYTES - 1);
+    const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
+    test->grow_calls++;
+    if (test->gap_every != 0 && test->grow_calls % test->gap_every == 0) {
+        off += LOFTI_CHUNK_BYTES;
+    }
+    if (test->grow_left == 0 || off > test->reserve_bytes || bytes > test->reserve_bytes - off ||
+        mprotect(test->base + off, bytes, PROT_READ | PROT_WRITE) != 0) {
+        return lofti_status_fail(LOFT_ENOMEM, "grow", "test heap", "no more");
+    }
+    test->grow_left -= test->grow_left != UINT32_MAX;
+    test->usable_bytes = off + bytes;
+    *first_idx = (uint32_t)(off / LOFTI_CHUNK_BYTES);
+    return 0;
+}
+
+static void *host_table_alloc(void *context, size_t bytes)
+{
+    loft_test_heap *test = context;
+    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED) {
+        (void)lofti_status_fail(LOFT_ENOMEM, "allocate", "test table", "refused");
+        return NULL;
+    }
+    (void)__atomic_fetch_add(&test->table_bytes, bytes, __ATOMIC_RELAXED);
+    return table;
+}
+
+static void host_table_free(void *context, void *table, size_t bytes)
+{
+    loft_test_heap *test = context;
+    (void)__atomic_fetch_sub(&test->table_bytes, bytes, __ATOMIC_RELAXED);
+    LOFT_CHECK_SYS(munmap(table, bytes));
+}
+
+static bool host_unused(void *context, uint64_t off, uint64_t bytes)
+{
+    loft_test_heap *test = context;
+    test->unused_bytes += bytes;
+    return test->drops && madvise(test->base + off, bytes, MADV_DONTNEED) == 0;
+}
+
+static lofti_heap_host host_of(loft_test_heap *test)
+{
+    return (lofti_heap_host){.context = test,
+                             .grow = test->fixed ? NULL : host_grow,
+                             .table_alloc = host_table_alloc,
+                             .table_free = host_table_free,
+                             .unused = host_unused};
+}
+
+static void host_make(loft_test_heap *out, uint64_t bytes, uint64_t reserve_bytes)
+{
+    out->reserve_bytes = reserve_bytes;
+    out->usable_bytes = bytes;
+    out->grow_left = UINT32_MAX;
+    /* Chunk-aligned, as an arena is. */
+    const uint64_t room = reserve_bytes + LOFTI_CHUNK_BYTES;
+    uint8_t *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    LOFT_CHECK_TRUE(at != MAP_FAILED);
+    const uint64_t skip = -(uint64_t)(uintptr_t)at & (LOFTI_CHUNK_BYTES - 1);
+    out->base = at + skip;
+    if (skip != 0) {
+        LOFT_CHECK_SYS(munmap(at, skip));
+    }
+    if (skip != LOFTI_CHUNK_BYTES) {
+        LOFT_CHECK_SYS(munmap(out->base + reserve_bytes, LOFTI_CHUNK_BYTES - skip));
+    }
+    LOFT_CHECK_SYS(mprotect(out->base, bytes, PROT_READ | PROT_WRITE));
+    LOFT_CHECK_OK(lofti_heap_layout(out->base, bytes, reserve_bytes));
+    const lofti_heap_host host = host_of(out);
+    LOFT_CHECK_OK(lofti_heap_attach(out->base, bytes, false, &host, &out->heap));
+}
+
+void loft_test_heap_make(loft_test_heap *out, uint64_t reserve_bytes)
+{
+    *out = (loft_test_heap){0};
+    host_make(out, LOFTI_CHUNK_BYTES, reserve_bytes);
+}
+
+void loft_test_heap_make_fixed(loft_test_heap *out, uint64_t bytes)
+{
+    *out = (loft_test_heap){.fixed = true};
+    host_make(out, bytes, bytes);
+}
+
+void loft_test_heap_reopen(loft_test_heap *test, bool read_only)
+{
+    const lofti_heap_host host = host_of(test);
+    lofti_heap_detach(test->heap);
+    LOFT_CHECK_EQ_UINT(test->table_bytes, 0);
+    LOFT_CHECK_OK(lofti_heap_attach(test->base, test->usable_bytes, read_only, &host, &test->heap));
+}
+
+static int host_print(void *context, const loft_fault *fault)
+{
+    if (*(bool *)context) {
+        (void)fprintf(stderr, "fault at 0x%llx: %s\n", (unsigned long long)fault->offset,
+                      fault->text);
+    }
+    return 0;
+}
+
+uint64_t loft_test_heap_faults(loft_test_heap *test, bool loud)
+{
+    uint64_t faults = 0;
+    const int code = lofti_heap_check(test->heap, host_print, &loud, &faults);
+    LOFT_CHECK_EQ_INT(code, faults == 0 ? LOFT_OK : LOFT_ECORRUPT);
+    return faults;
+}
+
+void loft_test_heap_check(loft_test_heap *test)
+{
+    LOFT_CHECK_EQ_UINT(loft_test_heap_faults(test, true), 0);
+}
+
+static int host_count(void *context, const loft_block *block)
+{
+    (void)block;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+uint64_t loft_test_heap_live(loft_test_heap *test)
+{
+    uint64_t count = 0;
+    LOFT_CHECK_EQ_INT(lofti_heap_walk(test->heap, host_count, &count), 0);
+    return count;
+}
+
+void loft_test_heap_end(loft_test_heap *test)
+{
+    lofti_heap_detach(test->heap);
+    LOFT_CHECK_EQ_UINT(test->table_bytes, 0);
+    LOFT_CHECK_SYS(munmap(test->base, test->reserve_bytes));
+}

@@ -1,0 +1,42 @@
+/*
+ * heap/host.h - a heap on a plain range of memory, for tests: no file, no arena.
+ */
+#ifndef LOFT_TESTS_HEAP_HOST_H
+#define LOFT_TESTS_HEAP_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap/heap.h"
+
+typedef struct loft_test_heap {
+    lofti_heap *heap;
+    uint8_t *base;
+    uint64_t reserve_bytes;
+    uint64_t usable_bytes; /* from base, written by grow */
+    uint32_t gap_every;    /* grow leaves out a chunk every so many calls; 0: never */
+    uint32_t grow_calls;
+    uint32_t grow_left; /* calls that succeed before the world runs out; UINT32_MAX: all */
+    uint64_t table_bytes; /* volatile memory held now */
+    uint64_t unused_bytes; /* told to be unused */
+    bool drops;            /* unused memory becomes zeros */
+    bool fixed;            /* cannot grow */
+} loft_test_heap;
+
+/* A new heap that may grow to reserve_bytes; the first chunk is there. */
+void loft_test_heap_make(loft_test_heap *out, uint64_t reserve_bytes);
+/* A new heap in a buffer of exactly `bytes`. */
+void loft_test_heap_make_fixed(loft_test_heap *out, uint64_t bytes);
+/* Detaches and attaches the same image. */
+void loft_test_heap_reopen(loft_test_heap *test, bool read_only);
+/* Checks the image: fails the test on a fault, printing it. */
+void loft_test_heap_check(loft_test_heap *test);
+/* Its faults, printed if `loud`. */
+uint64_t loft_test_heap_faults(loft_test_heap *test, bool loud);
+/* Live blocks by walk. */
+uint64_t loft_test_heap_live(loft_test_heap *test);
+/* Detaches, checks that no table is left, unmaps. */
+void loft_test_heap_end(loft_test_heap *test);
+
+#endif /* LOFT_TESTS_HEAP_HOST_H */

@@ -1,0 +1,51 @@
+"""Every source file is built: it stands in the CMakeLists.txt of its folder."""
+
+import re
+
+from house import files, main, read, rule
+
+# Where the lists for the sources below a folder are.
+LISTS = {"src/": ["src/CMakeLists.txt", "src/cli/CMakeLists.txt", "src/preload/CMakeLists.txt"],
+         "tests/": ["tests/CMakeLists.txt", "tests/house/CMakeLists.txt"],
+         "bench/": ["bench/CMakeLists.txt"], "examples/": ["examples/CMakeLists.txt"]}
+
+
+def listed(text):
+    """The .c files that a CMakeLists.txt names, with ${platform} and the like as a wildcard."""
+    text = re.sub(r"#.*", "", text)
+    patterns = []
+    for name in re.findall(r"[\w$/{}.-]+\.c\b", text):
+        patterns.append(re.compile(r"\w+".join(re.escape(part)
+                                               for part in re.split(r"\$\{\w+\}", name)) + "$"))
+    return patterns
+
+
+def missing(names, lists):
+    """Those of names (paths) that no list names; a list is (its folder, its text)."""
+    known = [(folder, pattern) for folder, text in lists for pattern in listed(text)]
+    return [name for name in names
+            if not any(name.startswith(folder) and pattern.fullmatch(name[len(folder):])
+                       for folder, pattern in known)]
+
+
+@rule
+def every_source_is_in_a_list():
+    """name it in the CMakeLists.txt of its folder"""
+    there = set(files("CMakeLists.txt"))
+    found = []
+    for under, lists in LISTS.items():
+        texts = [(name[:-len("CMakeLists.txt")], read(name)) for name in lists if name in there]
+        found += missing(files(".c", under=under), texts)
+    return found
+
+
+@rule
+def prove_unlisted_sources_are_seen():
+    """planted violations"""
+    lists = [("src/", "set(a\n  os/map_${platform}.c base/a.c)\n# base/b.c\n")]
+    names = ["src/os/map_linux.c", "src/base/a.c", "src/base/b.c", "src/os/other.c"]
+    found = missing(names, lists)
+    return [] if found == names[2:] else [f"missing were said to be {found}"]
+
+
+main()
