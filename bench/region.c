@@ -12,69 +12,24 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "loft/region.h"
-#include "region_device.h"
+#include "region_measure.h"
 
-enum { ROUNDS_MAX = 41 };
-
-static int rounds = 41;    /* odd, so that the median is one of them */
-static int repeats = 1000; /* calls in a round: some milliseconds */
+static int rounds = REGION_ROUNDS_MAX; /* odd, so that the median is one of them */
+static int repeats = 1000;             /* calls in a round: some milliseconds */
 static char path[4096];
-
-static void die(const char *what)
-{
-    fprintf(stderr, "region: %s: %s\n", what, loft_last_error());
-    perror("region");
-    exit(2);
-}
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            die(#condition);                                                                       \
-        }                                                                                          \
-    } while (0)
-
-static double clock_ns(clockid_t clock)
-{
-    struct timespec now;
-    (void)clock_gettime(clock, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static double now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-
-/* --- Rounds and medians -------------------------------------------------------------------- */
-
-typedef struct series {
-    double value[ROUNDS_MAX];
-    int count;
-} series;
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(series *s)
-{
-    qsort(s->value, (size_t)s->count, sizeof s->value[0], compare);
-    return s->value[s->count / 2];
-}
 
 typedef void work_fn(size_t bytes);
 
 static double time_work(work_fn *work, size_t bytes, int count, clockid_t clock)
 {
-    const double begin = clock_ns(clock);
+    const double begin = region_clock_ns(clock);
     for (int i = 0; i < count; i++) {
         work(bytes);
     }
-    return (clock_ns(clock) - begin) / count;
+    return (region_clock_ns(clock) - begin) / count;
 }
 
 /* goal: the ratio not to exceed; 0: none. */
@@ -82,7 +37,7 @@ static void duel(const char *name, work_fn *ours, work_fn *bare, size_t bytes, i
                  double goal)
 {
     const clockid_t clock = goal > 0 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-    series a = {.count = 0}, b = {.count = 0};
+    region_series a = {.count = 0}, b = {.count = 0};
     for (int i = -1; i < rounds; i++) { /* the first round only warms up */
         const double x = time_work(ours, bytes, count, clock);
         const double y = time_work(bare, bytes, count, clock);
@@ -91,7 +46,7 @@ static void duel(const char *name, work_fn *ours, work_fn *bare, size_t bytes, i
             b.value[b.count++] = y;
         }
     }
-    const double x = median(&a), y = median(&b);
+    const double x = region_median(&a), y = region_median(&b);
     printf("%-44s %9.0f [%7.0f %7.0f] %9.0f [%7.0f %7.0f] %6.2f", name, x, a.value[0],
            a.value[a.count - 1], y, b.value[0], b.value[b.count - 1], x / y);
     if (goal > 0) {
@@ -243,144 +198,6 @@ static void compare_with_system_calls(void)
     }
 }
 
-/* --- LOFT_RANDOM --------------------------------------------------------------------------- */
-
-#define RANDOM_BYTES     ((size_t)64 << 20)
-#define SEQUENTIAL_BYTES ((size_t)256 << 20)
-
-/* How the file came to be. */
-enum origin { NEW, WRITTEN, PREALLOCATED, ORIGINS };
-static const char *const origin_names[] = {"new, sparse", "written by write(2), still cached",
-                                           "preallocated, never written"};
-
-static void make_random_file(enum origin origin)
-{
-    (void)unlink(path);
-    if (origin == NEW || origin == PREALLOCATED) {
-        void *file = loft_create(path, RANDOM_BYTES, origin == NEW ? 0 : LOFT_PREALLOCATE);
-        MUST(file != NULL && loft_close(file) == 0);
-    } else {
-        const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-        char *data = loft_malloc((size_t)4 << 20);
-        memset(data, 1, (size_t)4 << 20);
-        for (size_t done = 0; done < RANDOM_BYTES; done += (size_t)4 << 20) {
-            MUST(write(fd, data, (size_t)4 << 20) == 4 << 20);
-        }
-        MUST(loft_free(data) == 0 && fsync(fd) == 0 && close(fd) == 0);
-    }
-    sync();
-}
-
-/* Bytes written for one stored byte and loft_sync: the least of some tries. */
-static uint64_t one_byte_costs(const region_device *device, enum origin origin, unsigned flags)
-{
-    make_random_file(origin);
-    char *file = loft_open(path, LOFT_WRITE | flags, 0, 0, NULL);
-    MUST(file != NULL);
-    uint64_t least = UINT64_MAX;
-    for (size_t i = 0; i < 9; i++) {
-        const struct timespec rest = {0, 20000000}; /* let the journal of the last try end */
-        (void)nanosleep(&rest, NULL);
-        const uint64_t before = region_device_written(device);
-        file[i * 7000003 + 12345]++;
-        MUST(loft_sync(file, 0, 0, 0) == 0);
-        const uint64_t bytes = region_device_written(device) - before;
-        least = bytes < least ? bytes : least;
-    }
-    MUST(loft_close(file) == 0 && unlink(path) == 0);
-    return least;
-}
-
-static void measure_random_stores(void)
-{
-    printf("\n%-44s %27s %27s\n", "device bytes: 1 byte in 64 MiB, loft_sync", "LOFT_RANDOM",
-           "without");
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    MUST(fd >= 0);
-    region_device device;
-    char reason[160];
-    const bool found = region_device_find(&device, fd, reason, sizeof reason);
-    MUST(close(fd) == 0);
-    if (!found) {
-        printf("skipped: %s\n", reason);
-        return;
-    }
-    for (int origin = 0; origin < ORIGINS; origin++) {
-        const uint64_t with = one_byte_costs(&device, (enum origin)origin, LOFT_RANDOM);
-        const uint64_t without = one_byte_costs(&device, (enum origin)origin, 0);
-        printf("%-44s %27llu %27llu", origin_names[origin], (unsigned long long)with,
-               (unsigned long long)without);
-        if (origin != PREALLOCATED) {
-            printf("         at most 8192: %s", with <= 8192 ? "yes" : "NO");
-        }
-        printf("\n");
-    }
-}
-
-/* A file that is filled from the first byte to the last, and synced. */
-static double time_fill(unsigned flags)
-{
-    (void)unlink(path);
-    char *file = loft_create(path, SEQUENTIAL_BYTES, flags);
-    MUST(file != NULL);
-    const double begin = now_ns();
-    memset(file, 1, SEQUENTIAL_BYTES);
-    MUST(loft_sync(file, 0, 0, 0) == 0);
-    const double ns = now_ns() - begin;
-    MUST(loft_close(file) == 0);
-    return ns / 1e6;
-}
-
-/* A file that is not cached, read so: every byte in order, or one byte of pages here and there. */
-static double time_read(unsigned flags, bool in_order)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    MUST(fd >= 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0 && close(fd) == 0);
-    const unsigned char *file = loft_open(path, flags, 0, 0, NULL);
-    MUST(file != NULL);
-    volatile uint64_t sum = 0;
-    const double begin = now_ns();
-    if (in_order) {
-        for (size_t i = 0; i < SEQUENTIAL_BYTES; i += 64) {
-            sum = sum + file[i];
-        }
-    } else {
-        for (size_t i = 0; i < 1000; i++) {
-            sum = sum + file[(i * 40503 + 7) % 65536 * (SEQUENTIAL_BYTES / 65536)];
-        }
-    }
-    const double ns = now_ns() - begin;
-    MUST(loft_close((void *)(uintptr_t)file) == 0);
-    return ns / 1e6;
-}
-
-static void show_pair(const char *name, series *with, series *without)
-{
-    const double x = median(with), y = median(without);
-    printf("%-44s %9.1f [%7.1f %7.1f] %9.1f [%7.1f %7.1f] %6.2f\n", name, x, with->value[0],
-           with->value[with->count - 1], y, without->value[0], without->value[without->count - 1],
-           x / y);
-}
-
-static void measure_sequential(void)
-{
-    printf("\n%-44s %27s %27s %6s\n", "ms, median [least most], 256 MiB", "LOFT_RANDOM", "without",
-           "ratio");
-    series fill[2] = {{.count = 0}}, read[2] = {{.count = 0}}, pick[2] = {{.count = 0}};
-    for (int i = 0; i < 5; i++) {
-        for (int without = 0; without < 2; without++) {
-            const unsigned flags = without ? 0 : LOFT_RANDOM;
-            fill[without].value[fill[without].count++] = time_fill(flags);
-            read[without].value[read[without].count++] = time_read(flags, true);
-            pick[without].value[pick[without].count++] = time_read(flags, false);
-        }
-    }
-    show_pair("fill in order and sync", &fill[0], &fill[1]);
-    show_pair("read in order, not cached", &read[0], &read[1]);
-    show_pair("read 1,000 scattered pages, not cached", &pick[0], &pick[1]);
-    MUST(unlink(path) == 0);
-}
-
 int main(int argc, char **argv)
 {
     const char *folder = getenv("TMPDIR");
@@ -398,7 +215,6 @@ int main(int argc, char **argv)
     (void)snprintf(path, sizeof path, "%s/loft-bench-region-%ld", folder ? folder : "/tmp",
                    (long)getpid());
     compare_with_system_calls();
-    measure_random_stores();
-    measure_sequential();
+    region_random(path);
     return 0;
 }

@@ -76,6 +76,12 @@ typedef struct loft_arena_options {
         sizeof(loft_arena_options), 0, 0, 0, 0, 0                                                  \
     }
 
+/* How changed pages are found; loft_arena_info.tracker. */
+enum loft_tracker {
+    LOFT_TRACKER_PRIVATE = 1, /* hashes of private pages: any Linux */
+    LOFT_TRACKER_WP_ASYNC = 2 /* the kernel's write tracking (6.7 and later) */
+};
+
 /* Where a block lies. */
 enum loft_block_kind {
     LOFT_BLOCK_NONE = 0, /* a cursor before its first step */
@@ -129,6 +135,8 @@ typedef struct loft_arena_info {
     uint64_t sequence;      /* of the last commit */
     uint64_t journal_bytes; /* journal that waits for a checkpoint */
     uint64_t frontier;      /* end of all pages that any commit has covered */
+    uint32_t tracker;       /* enum loft_tracker; 0: a reader, anonymous, loft_file_describe */
+    uint32_t reserved;      /* 0 */
 } loft_arena_info;
 
 typedef int loft_root_fn(void *context, const char *name, void *block); /* non-0 stops */

@@ -82,31 +82,29 @@ enum loft_region_flags {
     LOFT_KEEP = 1 << 4,      /* an existing file stays and only grows, if it is too short */
     LOFT_EXCLUSIVE = 1 << 5, /* the file must be new: what holds without any of these four, said */
     LOFT_REPLACE = 1 << 6,   /* an existing file is replaced, atomically, by a new one */
-    LOFT_PREALLOCATE =
-        1 << 7, /* the blocks are reserved now: a full disk is LOFT_ENOSPC, not SIGBUS */
-    LOFT_POPULATE = 1 << 8, /* map the pages now, not at first touch; a hint */
-    LOFT_RANDOM = 1 << 9,   /* scattered small stores: loft_sync writes 4 KiB for a changed byte,
+    LOFT_PREALLOCATE = 1 << 7, /* blocks are reserved now: a full disk is LOFT_ENOSPC, not SIGBUS */
+    LOFT_POPULATE = 1 << 8,    /* map the pages now, not at first touch; a hint */
+    LOFT_RANDOM = 1 << 9,      /* scattered small stores: loft_sync writes 4 KiB for a changed byte,
                                   not up to 2 MiB. Dear for sequential use: docs/regions.md */
-    LOFT_SHARED = 1 << 10,  /* memory shared with forked children */
-    LOFT_ASYNC = 1 << 11,   /* do not wait for the device: in sync, or in close and LOFT_REPLACE */
-    LOFT_HUGE = 1 << 12,    /* use huge pages where they are to be had; a hint */
-    LOFT_NORESERVE = 1 << 13, /* not counted against the memory that the system promises out */
-    LOFT_INPLACE = 1 << 14,   /* resize without moving, or fail */
-    LOFT_LOCK = 1 << 15       /* hold the file's lock while the region is open: exclusive for
+    LOFT_SHARED = 1 << 10,     /* memory shared with forked children */
+    LOFT_ASYNC = 1 << 11,      /* do not wait for the device, in sync, in close, in LOFT_REPLACE */
+    LOFT_HUGE = 1 << 12,       /* use huge pages where they are to be had; a hint */
+    LOFT_NORESERVE = 1 << 13,  /* not counted against the memory that the system promises out */
+    LOFT_INPLACE = 1 << 14,    /* resize without moving, or fail */
+    LOFT_LOCK = 1 << 15        /* hold the file's lock while the region is open: exclusive for
                                   writing, else shared; LOFT_EBUSY at once where another region or
                                   process holds it. Advisory; keeps one descriptor */
 };
 
-/* loft_advise. On what pages it works: those that the range touches, but for DONTNEED and FREE, which
- * work on the pages that lie whole inside. */
+/* loft_advise. It works on the pages that the range touches; DONTNEED and FREE on those that lie
+ * whole inside. */
 enum loft_advice {
     LOFT_ADVICE_NORMAL = 0,
     LOFT_ADVICE_RANDOM = 1,     /* no read-ahead */
     LOFT_ADVICE_SEQUENTIAL = 2, /* much read-ahead */
     LOFT_ADVICE_WILLNEED = 3,   /* read it ahead now */
-    LOFT_ADVICE_DONTNEED =
-        4, /* memory and copies: the content is dropped, zeros or the file's bytes
-                                   come back. Files: only unmapped, nothing is lost */
+    LOFT_ADVICE_DONTNEED = 4,   /* memory and copies: the content is dropped, zeros or the file's
+                                   bytes come back. Files: only unmapped, nothing is lost */
     LOFT_ADVICE_HUGE = 5,
     LOFT_ADVICE_NOHUGE = 6,
     LOFT_ADVICE_DONTFORK = 7, /* a forked child does not get the range */
@@ -143,8 +141,8 @@ typedef struct loft_region_info {
 /* --- Memory ------------------------------------------------------------------------------- */
 
 /* Anonymous memory: zeroed, page-aligned, private; a forked child gets a copy.
- * In: bytes, 0 gives a region of length 0. calloc: count * bytes. malloc_from: data, `bytes` of it are
- *   copied; NULL only with 0. map: flags, see the table; loft_malloc(n) is loft_map(n, 0).
+ * In: bytes, 0 gives a region of length 0. calloc: count * bytes. malloc_from: data, `bytes` of it
+ *   are copied; NULL only with 0. map: flags, see the table; loft_malloc(n) is loft_map(n, 0).
  * Returns: the address, or NULL: LOFT_ENOMEM, LOFT_EOVERFLOW, LOFT_EINVAL.
  * Owns: the caller, until loft_free. Threads: any. */
 void *loft_malloc(size_t bytes);
@@ -153,92 +151,99 @@ void *loft_malloc_from(const void *data, size_t bytes);
 void *loft_map(size_t bytes, unsigned flags);
 
 /* Unmaps memory. NULL is fine.
- * Returns: 0, LOFT_ENOENT (not the address of a region), LOFT_EINVAL (a file's: loft_close), LOFT_EBUSY
- *   (another thread is resizing or adopting it), LOFT_ENOMEM (the process has too many mappings for
- *   the system to split one; the region stays). Threads: any. */
+ * Returns: 0, LOFT_ENOENT (not the address of a region), LOFT_EINVAL (a file's: loft_close),
+ *   LOFT_EBUSY (another thread is resizing or adopting it), LOFT_ENOMEM (the process has too many
+ *   mappings for the system to split one; the region stays). Threads: any. */
 int loft_free(void *address);
 
 /* --- Files -------------------------------------------------------------------------------- */
 
 /* Creates a file of `bytes` zeros (create_from: of a copy of data) and maps it, writable.
  * In: path; its folder must exist. A symbolic link in its place is not followed: LOFT_EINVAL
- *   (LOFT_REPLACE replaces the link). The mode is 0644 & ~umask. bytes: the length of file and region;
- *   with LOFT_KEEP an existing longer file stays longer. flags: without TRUNCATE, KEEP or REPLACE an
- *   existing file is LOFT_EEXIST.
- * Atomic: with LOFT_REPLACE: whoever opens `path`, also after a crash, finds the old file or the new one,
- *   whole. Partial: with LOFT_TRUNCATE a failure after the old content was dropped leaves the file empty
- *   or short; with LOFT_REPLACE, if the folder cannot be flushed (LOFT_EIO), the new file is in place.
- * Durable: no; after loft_sync or loft_close the content is. LOFT_REPLACE: content and name are, for two
- *   flushes (LOFT_ASYNC: none, it is then atomic but not durable).
- * Returns: the address, or NULL: LOFT_EEXIST, LOFT_ENOENT, LOFT_EACCES, LOFT_EINVAL (flags, a folder, FIFO
- *   or device), LOFT_ENOSPC (PREALLOCATE, data, file size limit), LOFT_EBUSY (LOFT_LOCK), LOFT_ENOMEM,
- *   LOFT_EOVERFLOW, LOFT_ENOTSUP (PREALLOCATE on a file system that cannot), LOFT_EIO.
+ *   (LOFT_REPLACE replaces the link). The mode is 0644 & ~umask. bytes: the length of file and
+ *   region; with LOFT_KEEP an existing longer file stays longer. flags: without TRUNCATE, KEEP or
+ *   REPLACE an existing file is LOFT_EEXIST.
+ * Atomic: with LOFT_REPLACE: whoever opens `path`, also after a crash, finds the old file or the
+ *   new one, whole. Partial: with LOFT_TRUNCATE a failure after the old content was dropped leaves
+ *   the file empty or short; with LOFT_REPLACE, if the folder cannot be flushed (LOFT_EIO), the new
+ *   file is in place.
+ * Durable: no; after loft_sync or loft_close the content is. LOFT_REPLACE: content and name are,
+ *   for two flushes (LOFT_ASYNC: none, it is then atomic but not durable).
+ * Returns: the address, or NULL: LOFT_EEXIST, LOFT_ENOENT, LOFT_EACCES, LOFT_EINVAL (flags, a
+ *   folder, FIFO or device), LOFT_ENOSPC (PREALLOCATE, data, file size limit), LOFT_EBUSY
+ *   (LOFT_LOCK), LOFT_ENOMEM, LOFT_EOVERFLOW, LOFT_ENOTSUP (PREALLOCATE on a file system that
+ *   cannot), LOFT_EIO.
  * Owns: the caller, until loft_close. Threads: any. */
 void *loft_create(const char *path, size_t bytes, unsigned flags);
 void *loft_create_from(const char *path, const void *data, size_t bytes, unsigned flags);
 
 /* Maps an existing file, or a part of it.
- * In: path, symbolic links are followed. file: a descriptor of a regular file, open for reading, for
- *   LOFT_WRITE also for writing; it is not kept, the caller may close it at once. offset: any byte.
- *   bytes: 0 to the end. Beyond the end: LOFT_ERANGE, or with LOFT_GROW the file grows.
+ * In: path, symbolic links are followed. file: a descriptor of a regular file, open for reading,
+ *   for LOFT_WRITE also for writing; it is not kept, the caller may close it at once. offset: any
+ *   byte. bytes: 0 to the end. Beyond the end: LOFT_ERANGE, or with LOFT_GROW the file grows.
  * Out: *mapped, the region's length; may be NULL; not touched on failure.
- * Durable: the growth, after loft_sync or loft_close. With LOFT_WRITE | LOFT_RANDOM the file's unwritten
- *   pages are flushed and its cached ones dropped first: docs/regions.md.
- * Returns: the address of the byte at `offset`, or NULL: LOFT_ENOENT, LOFT_EACCES, LOFT_EINVAL, LOFT_ERANGE,
- *   LOFT_EOVERFLOW, LOFT_ENOMEM, LOFT_EBUSY (LOFT_LOCK), LOFT_ENOSPC, LOFT_EIO.
+ * Durable: the growth, after loft_sync or loft_close. With LOFT_WRITE | LOFT_RANDOM the file's
+ *   unwritten pages are flushed and its cached ones dropped first: docs/regions.md.
+ * Returns: the address of the byte at `offset`, or NULL: LOFT_ENOENT, LOFT_EACCES, LOFT_EINVAL,
+ *   LOFT_ERANGE, LOFT_EOVERFLOW, LOFT_ENOMEM, LOFT_EBUSY (LOFT_LOCK), LOFT_ENOSPC, LOFT_EIO.
  * Owns: the caller, until loft_close. Threads: any. */
 void *loft_open(const char *path, unsigned flags, uint64_t offset, size_t bytes, size_t *mapped);
 void *loft_open_handle(intptr_t file, unsigned flags, uint64_t offset, size_t bytes,
                        size_t *mapped);
 
 /* Makes existing memory the mapping of a new file, in place: content and address are kept.
- * In: memory: page-aligned, mapped, readable, inside [LOFT_ADDRESS_MIN, 2^47); not a part of another
- *   region, but a whole one of loft_malloc is welcome. bytes: more than 0; what the last page holds
- *   beyond is lost. Stores that other threads make during the call may be lost. Memory that was
- *   shared with other processes is so no longer. flags: LOFT_REPLACE, or an existing file is LOFT_EEXIST.
+ * In: memory: page-aligned, mapped, readable, inside [LOFT_ADDRESS_MIN, 2^47); not a part of
+ *   another region, but a whole one of loft_malloc is welcome. bytes: more than 0; what the last
+ *   page holds beyond is lost. Stores that other threads make during the call may be lost. Memory
+ *   that was shared with other processes is so no longer. flags: LOFT_REPLACE, or an existing file
+ *   is LOFT_EEXIST.
  * Atomic, Durable: as loft_create_from; on failure the memory is as before. Partial: as there.
- * Returns: 0, LOFT_EADDRESS (memory lies too low or high), LOFT_EINVAL (alignment, 0 bytes, not readable,
- *   part of a region), and as loft_create_from.
+ * Returns: 0, LOFT_EADDRESS (memory lies too low or high), LOFT_EINVAL (alignment, 0 bytes, not
+ *   readable, part of a region), and as loft_create_from.
  * Owns: the memory is loft's from then on, until loft_close. Threads: any. */
 int loft_adopt(const char *path, void *memory, size_t bytes, unsigned flags);
 
 /* Writes back what was stored (LOFT_WRITE without LOFT_ASYNC) and unmaps.
  * Partial: always releases, whatever writing back says.
- * Durable: yes, unless LOFT_ASYNC: writes what is dirty and one flush, also when nothing was stored.
- *   A region opened for reading costs neither.
- * Returns: 0, LOFT_ENOENT, LOFT_EINVAL (memory: loft_free), LOFT_EBUSY (another thread is resizing it),
- *   LOFT_EIO, LOFT_ENOSPC (not written back), LOFT_ENOMEM (as loft_free). Threads: any. */
+ * Durable: yes, unless LOFT_ASYNC: writes what is dirty and one flush, also when nothing was
+ *   stored. A region opened for reading costs neither.
+ * Returns: 0, LOFT_ENOENT, LOFT_EINVAL (memory: loft_free), LOFT_EBUSY (another thread is closing
+ *   or resizing it), LOFT_EIO, LOFT_ENOSPC (not written back), LOFT_ENOMEM (as loft_free). Threads:
+ *   any. */
 int loft_close(void *address);
 
 /* Writes a range back to the device and waits; LOFT_ASYNC: lets the system do it in its own time.
  * Nothing to do for memory, read-only regions and copies: 0.
  * Durable: yes, without LOFT_ASYNC: the dirty pages of the range and one flush.
- * Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_EIO, LOFT_ENOSPC. After a failure what is on the device
- *   is unknown; calling again does not help, as the system forgets. Threads: any. */
+ * Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_EIO, LOFT_ENOSPC. After a failure what is
+ *   on the device is unknown; calling again does not help, as the system forgets. Threads: any. */
 int loft_sync(void *address, size_t offset, size_t bytes, unsigned flags);
 
 /* --- Both --------------------------------------------------------------------------------- */
 
 /* Changes a region's length. The content up to the smaller length is kept, new memory is zero.
- * In: flags: LOFT_INPLACE: do not move. Of files: a longer region needs one that was made with LOFT_GROW
- *   (else LOFT_ENOTSUP), and must end inside the file (else LOFT_ERANGE), or with LOFT_GROW the file grows;
- *   LOFT_PREALLOCATE reserves its blocks; LOFT_TRUNCATE makes the file end where the region then ends.
- *   Shrinking a region without it leaves the file as it is.
- * Partial: if the file cannot be cut (LOFT_TRUNCATE, LOFT_EIO), the region has its new length.
+ * In: flags: LOFT_INPLACE: do not move. Of files: a longer region needs one that was made with
+ *   LOFT_GROW (else LOFT_ENOTSUP), and must end inside the file (else LOFT_ERANGE), or with
+ *   LOFT_GROW the file grows; LOFT_PREALLOCATE reserves its blocks; LOFT_TRUNCATE makes the file
+ *   end where the region then ends. Shrinking a region without it leaves the file as it is.
+ * Partial: with LOFT_TRUNCATE, if the region then cannot be resized, what was cut off reads as
+ *   zeros.
  * Durable: the file's size, after loft_sync or loft_close.
- * Returns: where the region lies now, or NULL and the region is as it was: LOFT_ENOMEM (also: no room
- *   in place), LOFT_ENOENT, LOFT_EINVAL (also: its pages were given different protection or advice),
- *   LOFT_EBUSY, LOFT_ENOTSUP (also: shared memory cannot grow), LOFT_ERANGE, LOFT_EOVERFLOW, LOFT_ENOSPC.
+ * Returns: where the region lies now, or NULL and the region is as it was: LOFT_ENOMEM (also: no
+ *   room in place), LOFT_ENOENT, LOFT_EINVAL (also: its pages were given different protection or
+ *   advice), LOFT_EBUSY, LOFT_ENOTSUP (also: shared memory cannot grow), LOFT_ERANGE,
+ *   LOFT_EOVERFLOW, LOFT_ENOSPC.
  * Threads: any, but nobody may use the region meanwhile. */
 void *loft_resize(void *address, size_t bytes, unsigned flags);
 
-/* Tells the system how a range will be used. In: advice, enum loft_advice. Advice that the system does
- * not know is LOFT_EINVAL. Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_ENOMEM, LOFT_EREADONLY
- * (POPULATE of a read-only region). Threads: any. */
+/* Tells the system how a range will be used. In: advice, enum loft_advice. Advice that the system
+ * does not know is LOFT_EINVAL. Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_ENOMEM,
+ * LOFT_EREADONLY (POPULATE of a read-only region). Threads: any. */
 int loft_advise(void *address, size_t offset, size_t bytes, unsigned advice);
 
 /* Makes every page that a range touches read-only (LOFT_READ) or writable again (LOFT_WRITE).
- * Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_ENOMEM, LOFT_EREADONLY (opened for reading).
+ * Returns: 0, LOFT_ENOENT, LOFT_ERANGE, LOFT_EINVAL, LOFT_ENOMEM, LOFT_EREADONLY (opened for
+ *   reading).
  * Threads: any. */
 int loft_protect(void *address, size_t offset, size_t bytes, unsigned flags);
 
@@ -256,8 +261,8 @@ size_t loft_page_bytes(void);
 
 /* --- Typed ---------------------------------------------------------------------------------- */
 
-/* Arrays: count * item_bytes is checked. open_array maps the whole file; Out: *count, the items that
- * are whole in it; may be NULL. Otherwise as loft_create and loft_open. */
+/* Arrays: count * item_bytes is checked. open_array maps the whole file; Out: *count, the items
+ * that are whole in it; may be NULL. Otherwise as loft_create and loft_open. */
 void *loft_create_array(const char *path, size_t count, size_t item_bytes, unsigned flags);
 void *loft_open_array(const char *path, unsigned flags, size_t item_bytes, size_t *count);
 
@@ -269,8 +274,8 @@ void *loft_open_array(const char *path, unsigned flags, size_t item_bytes, size_
 
 /* A variable declared so is freed or closed at the end of its scope:
  *     LOFT_AUTO_FREE double *buffer = LOFT_MALLOC_ARRAY(double, 1000);
- * NULL is fine. Failures are told by loft_last_error alone; close explicitly, and set the variable to
- * NULL, where you want the code. `variable` is the variable's address. errno is kept. */
+ * NULL is fine. Failures are told by loft_last_error alone; close explicitly, and set the variable
+ * to NULL, where you want the code. `variable` is the variable's address. errno is kept. */
 void loft_auto_free(void *variable);
 void loft_auto_close(void *variable);
 #if defined(__GNUC__) || defined(__clang__)

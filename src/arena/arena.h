@@ -28,11 +28,14 @@
 #include "heap/heap.h"
 #include "journal/store.h"
 #include "loft/arena.h"
+#include "os/watch.h"
 
 enum lofti_chunk_state {
-    LOFTI_CHUNK_NONE = 0, /* held address space */
-    LOFTI_CHUNK_FILE = 1, /* a private mapping of the file */
-    LOFTI_CHUNK_ANON = 2  /* anonymous memory */
+    LOFTI_CHUNK_NONE = 0,    /* held address space */
+    LOFTI_CHUNK_FILE = 1,    /* a private mapping of the file */
+    LOFTI_CHUNK_ANON = 2,    /* anonymous memory */
+    LOFTI_CHUNK_KIND = 3,    /* mask of the above */
+    LOFTI_CHUNK_WATCHED = 16 /* flag: the kernel notes which of its pages are stored to */
 };
 
 struct loft_arena {
@@ -57,6 +60,9 @@ struct loft_arena {
     lofti_gate gate; /* mutation sections */
 
     lofti_heap *heap;
+    uint32_t tracker;    /* enum loft_tracker; 0: a reader, or anonymous */
+    bool track_lost;     /* what was stored to since the last commit is not known (C7) */
+    lofti_watch watch;   /* of LOFT_TRACKER_WP_ASYNC */
     lofti_index known;   /* content hashes of private pages as of the last commit (track.c) */
     uint64_t known_seed; /* random: nobody can make two contents of one hash on purpose */
 
@@ -111,17 +117,26 @@ int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *contex
 
 /* --- track.c: which pages changed -------------------------------------------------------------- */
 
-/* Calls fn for every page whose content is not known to be as of the last commit. It may have been stored
- * to and changed back. */
+/* Chooses the tracker of a writer. `LOFT_TRACKER` in the environment (wp_async, private) forces one. */
+int lofti_track_start(loft_arena *arena);
+void lofti_track_stop(loft_arena *arena);
+/* Before a new anonymous chunk is used. */
+void lofti_track_fresh(loft_arena *arena, uint64_t off, uint64_t bytes);
+
+/* Calls fn for every page that may differ from what was last settled. The gate is closed. */
 typedef int lofti_track_fn(void *context, uint64_t page_idx, uint8_t *page);
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context);
-/* Whether any page of the range may have changed. */
-bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes);
-/* Whether any page of the range is private memory. */
-bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes);
-/* Notes a page's present content as committed; lofti_track_forget_all if the commit failed. */
+/* Notes a page that fn was given as being as committed, should it be settled. */
 int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page);
-void lofti_track_forget_all(loft_arena *arena);
+/* What the last lofti_track_changed reported is durable (or undone). Without this call the next one reports
+ * every private page. */
+void lofti_track_settled(loft_arena *arena);
+
+/* Whether any page of the range may have changed, or is private at all. */
+bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes);
+bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes);
+/* After a checkpoint: the notes are in the file now. */
+void lofti_track_trim(loft_arena *arena);
 
 /* --- roots.c ------------------------------------------------------------------------------------- */
 

@@ -165,6 +165,9 @@ static int attach_store(loft_arena *arena, lofti_file *file, unsigned flags)
     arena->stored_base = arena->store.super.base;
     memcpy(arena->uuid, arena->store.super.uuid, sizeof arena->uuid);
     if (arena->writable) {
+        code = lofti_track_start(arena);
+    }
+    if (code == LOFT_OK && arena->writable) {
         code = lofti_store_recover(&arena->store);
         if (code == LOFT_EPENDING) {
             code = LOFT_OK; /* a reader or a full disk: the journal is overlaid and applied later */

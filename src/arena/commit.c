@@ -52,8 +52,8 @@ int lofti_commit_locked(loft_arena *arena)
     if (code == LOFT_OK) {
         code = lofti_store_commit(&arena->store, frontier);
     }
-    if (code != LOFT_OK) {
-        lofti_track_forget_all(arena); /* C7: what was noted is not committed */
+    if (code == LOFT_OK) {
+        lofti_track_settled(arena); /* C7: only now; a failed commit's pages are looked at again */
     }
     return code;
 }
@@ -70,7 +70,7 @@ int lofti_checkpoint_locked(loft_arena *arena)
         lofti_gate_open(&arena->gate);
     }
     if (code == LOFT_OK) {
-        lofti_track_forget_all(arena); /* the images are in the file now; the table stays small */
+        lofti_track_trim(arena);
     }
     return code;
 }
@@ -152,8 +152,10 @@ static int rollback_locked(loft_arena *arena)
     if (code != LOFT_OK) {
         /* Some pages are old, some new: this memory must never be committed. */
         arena->store.state = LOFTI_STORE_POISONED;
+        return code;
     }
-    return code;
+    lofti_track_settled(arena);
+    return LOFT_OK;
 }
 
 int loft_arena_rollback(loft_arena *arena)

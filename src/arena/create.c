@@ -70,7 +70,7 @@ void lofti_arena_destroy(loft_arena *arena)
         lofti_heap_detach(arena->heap);
     }
     lofti_space_release(arena);
-    lofti_index_release(&arena->known);
+    lofti_track_stop(arena);
     if (arena->store.state != LOFTI_STORE_CLOSED) {
         lofti_store_close(&arena->store); /* the locks go with the descriptor */
     }
@@ -154,7 +154,10 @@ static int create_build(loft_arena *arena, const loft_arena_options *options, lo
     }
     arena->has_store = true;
     arena->writable = true;
-    code = create_heap(arena);
+    code = lofti_track_start(arena);
+    if (code == LOFT_OK) {
+        code = create_heap(arena);
+    }
     return code == LOFT_OK ? lofti_commit_locked(arena) : code;
 }
 

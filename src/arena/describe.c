@@ -92,6 +92,7 @@ int loft_arena_describe(const loft_arena *arena, loft_arena_info *out)
     }
     own.mapped_at = (uint64_t)(uintptr_t)arena->base;
     own.reserve_bytes = arena->reserve_bytes;
+    own.tracker = arena->tracker;
     out_copy(out, out->struct_bytes, &own, sizeof own);
     return LOFT_OK;
 }

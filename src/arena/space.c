@@ -119,10 +119,6 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
     if (error != 0) {
         return lofti_status_system(error, "map", arena->path);
     }
-    if (state == LOFTI_CHUNK_ANON && arena->has_store) {
-        /* One byte stored in a huge page would show as 512 changed pages. A refusal costs time only. */
-        (void)lofti_map_advise(at, bytes, LOFTI_ADVICE_NOHUGE);
-    }
     memset(arena->chunk_states + off / LOFTI_CHUNK_BYTES, state, bytes / LOFTI_CHUNK_BYTES);
     return LOFT_OK;
 }
@@ -237,7 +233,7 @@ void lofti_space_return(loft_arena *arena)
     const uint64_t end_off =
         lofti_arith_min(lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES), arena->store.frontier);
     for (uint64_t off = LOFTI_HEAP_OFF; off < end_off; off += LOFTI_CHUNK_BYTES) {
-        const int state = arena->chunk_states[off / LOFTI_CHUNK_BYTES];
+        const int state = arena->chunk_states[off / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND;
         if (state == LOFTI_CHUNK_NONE || lofti_track_any(arena, off, LOFTI_CHUNK_BYTES)) {
             continue;
         }
@@ -283,6 +279,18 @@ static int claim_chunks(loft_arena *arena, uint32_t count, uint64_t *off)
     return LOFT_OK;
 }
 
+/* Huge pages make new chunks cheap to fill and nearly free to scan, and a watched one is split at the first
+ * store after a commit, so that it reports single pages. Where every private page is hashed, single ones are
+ * cheaper; and the first chunk of a small arena should not take megabytes. A refusal costs time only. */
+static void space_advise(const loft_arena *arena, uint64_t off, uint64_t bytes)
+{
+    if (arena->tracker == LOFT_TRACKER_WP_ASYNC && off > LOFTI_HEAP_OFF) {
+        (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_HUGE);
+    } else if (arena->has_store) {
+        (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_NOHUGE);
+    }
+}
+
 static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
 {
     loft_arena *arena = context;
@@ -290,11 +298,15 @@ static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
     uint64_t off = 0;
     int code = claim_chunks(arena, count, &off);
     if (code == LOFT_OK) {
-        code = space_map(arena, off, (uint64_t)count * LOFTI_CHUNK_BYTES, LOFTI_CHUNK_ANON);
-        if (code != LOFT_OK) {
+        const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
+        code = space_map(arena, off, bytes, LOFTI_CHUNK_ANON);
+        if (code == LOFT_OK) {
+            space_advise(arena, off, bytes);
+            lofti_track_fresh(arena, off, bytes);
+        } else {
             /* Give the claim back: nobody can have claimed behind it under this mutex. */
             if (arena->has_store) {
-                lofti_store_unclaim(&arena->store, off, (uint64_t)count * LOFTI_CHUNK_BYTES);
+                lofti_store_unclaim(&arena->store, off, bytes);
             } else {
                 arena->space_end = off;
             }

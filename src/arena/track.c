@@ -1,14 +1,26 @@
 /*
- * arena/track.c - which pages changed since the last commit: the `private` tracker.
+ * arena/track.c - which pages changed since the last commit: two trackers.
  *
- * A page that the program stored to is private to this process, and the kernel tells which are. Of a
- * private page it remains to know whether it changed again since it was committed: its content's hash as
- * of the last commit is kept. A page without a hash counts as changed, and the store compares it with
- * its committed image.
+ * Both begin with this: a page that the program stored to is private to this process, and the kernel tells
+ * which are (os/dirty.h). Of a private page it remains to know whether it changed again.
  *
- * The hash has a random seed that never leaves the process, so two contents with one hash cannot be made on
- * purpose; by chance it is one in 2^64 for each page and commit.
+ * wp_async: the kernel notes stores to watched chunks (os/watch.h). A chunk is watched from its birth, or
+ *   from the first commit that finds a private page in it; reads of clean file pages elsewhere stay cheap. What
+ *   a commit took is lost if that commit fails, so until it is settled the next one looks at all.
+ *
+ *     FILE --first private page seen by a commit--> FILE WATCHED --checkpoint, unchanged--> FILE
+ *     ANON WATCHED (from birth)                                  --checkpoint, unchanged--> FILE
+ *     either, if the kernel refuses to watch: stays as it is, and all its private pages are reported
+ *
+ * private: works everywhere. A hash of each page's content as of the last commit is kept; a page
+ *   without one counts as changed. The hash has a random seed that never leaves the process, so two contents with one
+ *   hash cannot be made on purpose; by chance it is one in 2^64 for each page and commit.
+ *
+ * Either may report a page that did not change: the store compares it with its committed image.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "arena/arena.h"
 #include "base/hash.h"
 #include "base/status.h"
@@ -18,7 +30,39 @@ typedef struct track_scan {
     loft_arena *arena;
     lofti_track_fn *fn;
     void *context;
+    bool known; /* pages with the hash of the last commit are passed over */
 } track_scan;
+
+int lofti_track_start(loft_arena *arena)
+{
+    const char *forced = getenv("LOFT_TRACKER");
+    arena->watch.handle = -1;
+    arena->track_lost = true; /* pages that became private before the first commit */
+    arena->tracker = LOFT_TRACKER_PRIVATE;
+    if (forced != NULL && strcmp(forced, "private") == 0) {
+        return LOFT_OK;
+    }
+    if (forced != NULL && forced[0] != '\0' && strcmp(forced, "wp_async") != 0) {
+        return lofti_status_fail(LOFT_EINVAL, "open", arena->path,
+                                 "LOFT_TRACKER is '%s', not wp_async or private", forced);
+    }
+    if (lofti_watch_works() && lofti_watch_open(&arena->watch) == 0) {
+        arena->tracker = LOFT_TRACKER_WP_ASYNC;
+    } else if (forced != NULL && forced[0] != '\0') {
+        return lofti_status_fail(LOFT_ENOTSUP, "open", arena->path,
+                                 "LOFT_TRACKER is wp_async, which this kernel does not offer");
+    }
+    return LOFT_OK;
+}
+
+void lofti_track_stop(loft_arena *arena)
+{
+    if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
+        lofti_watch_close(&arena->watch);
+    }
+    arena->tracker = 0;
+    lofti_index_release(&arena->known);
+}
 
 static uint64_t track_hash(const loft_arena *arena, uint64_t page_idx, const uint8_t *page)
 {
@@ -31,13 +75,14 @@ static bool track_known(const loft_arena *arena, uint64_t page_idx, const uint8_
     return entry != NULL && entry->hash == track_hash(arena, page_idx, page);
 }
 
-static int scan_private_run(void *context, void *start, size_t bytes)
+/* A run of pages, to fn one by one. */
+static int scan_pages(void *context, void *start, size_t bytes)
 {
     const track_scan *scan = context;
     uint8_t *page = start;
     uint64_t page_idx = (uint64_t)(page - scan->arena->base) / LOFTI_PAGE_BYTES;
     for (const uint8_t *end = page + bytes; page < end; page += LOFTI_PAGE_BYTES, page_idx++) {
-        if (!track_known(scan->arena, page_idx, page)) {
+        if (!scan->known || !track_known(scan->arena, page_idx, page)) {
             const int code = scan->fn(scan->context, page_idx, page);
             if (code != 0) {
                 return code;
@@ -47,31 +92,137 @@ static int scan_private_run(void *context, void *start, size_t bytes)
     return LOFT_OK;
 }
 
-static int scan_chunk_run(void *context, uint64_t off, uint64_t bytes, int state)
+static int scan_private(void *context, uint64_t off, uint64_t bytes, int state)
 {
     track_scan *scan = context;
     (void)state;
-    return lofti_dirty_private(scan->arena->base + off, bytes, scan_private_run, scan);
+    return lofti_dirty_private(scan->arena->base + off, bytes, scan_pages, scan);
 }
+
+/* --- wp_async ---------------------------------------------------------------------------------- */
+
+static bool chunk_watch(loft_arena *arena, uint64_t chunk)
+{
+    uint8_t *state = &arena->chunk_states[chunk];
+    if ((*state & LOFTI_CHUNK_WATCHED) == 0 &&
+        lofti_watch_add(&arena->watch, arena->base + chunk * LOFTI_CHUNK_BYTES,
+                        LOFTI_CHUNK_BYTES) == 0) {
+        *state |= LOFTI_CHUNK_WATCHED;
+    }
+    return (*state & LOFTI_CHUNK_WATCHED) != 0;
+}
+
+void lofti_track_fresh(loft_arena *arena, uint64_t off, uint64_t bytes)
+{
+    if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
+        for (uint64_t at = off; at < off + bytes; at += LOFTI_CHUNK_BYTES) {
+            (void)chunk_watch(arena, at / LOFTI_CHUNK_BYTES);
+        }
+    }
+}
+
+/* A run of private pages of chunks that are not watched yet: watches them, so that the take that follows
+ * reports their pages; where the kernel refuses, reports them here. */
+static int watch_private(void *context, void *start, size_t bytes)
+{
+    track_scan *scan = context;
+    uint8_t *at = start;
+    for (const uint8_t *end = at + bytes; at < end;) {
+        const uint64_t chunk = (uint64_t)(at - scan->arena->base) / LOFTI_CHUNK_BYTES;
+        uint8_t *chunk_end = scan->arena->base + (chunk + 1) * LOFTI_CHUNK_BYTES;
+        const size_t part = (size_t)((chunk_end < end ? chunk_end : end) - at);
+        if (!chunk_watch(scan->arena, chunk)) {
+            const int code = scan_pages(scan, at, part);
+            if (code != 0) {
+                return code;
+            }
+        }
+        at += part;
+    }
+    return LOFT_OK;
+}
+
+static int scan_unwatched(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    track_scan *scan = context;
+    return (state & LOFTI_CHUNK_WATCHED) == 0
+               ? lofti_dirty_private(scan->arena->base + off, bytes, watch_private, scan)
+               : LOFT_OK;
+}
+
+static int scan_watched(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    track_scan *scan = context;
+    return (state & LOFTI_CHUNK_WATCHED) != 0
+               ? lofti_watch_take(scan->arena->base + off, bytes, scan_pages, scan)
+               : LOFT_OK;
+}
+
+static int take_nothing(void *context, void *start, size_t bytes)
+{
+    (void)context;
+    (void)start;
+    (void)bytes;
+    return LOFT_OK;
+}
+
+/* Arms watched pages without reporting them: they are reported all the same. */
+static int arm_watched(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    track_scan *scan = context;
+    return (state & LOFTI_CHUNK_WATCHED) != 0
+               ? lofti_watch_take(scan->arena->base + off, bytes, take_nothing, NULL)
+               : LOFT_OK;
+}
+
+static int changed_wp_async(track_scan *scan)
+{
+    if (scan->arena->track_lost) {
+        const int code = lofti_space_each_run(scan->arena, arm_watched, scan);
+        return code == LOFT_OK ? lofti_space_each_run(scan->arena, scan_private, scan) : code;
+    }
+    scan->arena->track_lost =
+        true; /* until settled: what the take reports is forgotten by the kernel */
+    const int code = lofti_space_each_run(scan->arena, scan_unwatched, scan);
+    return code == LOFT_OK ? lofti_space_each_run(scan->arena, scan_watched, scan) : code;
+}
+
+/* --- Both ---------------------------------------------------------------------------------------- */
 
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
 {
-    track_scan scan = {arena, fn, context};
-    return lofti_space_each_run(arena, scan_chunk_run, &scan);
+    track_scan scan = {arena, fn, context, false};
+    if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
+        return changed_wp_async(&scan);
+    }
+    scan.known = !arena->track_lost;
+    arena->track_lost = true;
+    return lofti_space_each_run(arena, scan_private, &scan);
 }
 
-static int stop_at_first(void *context, uint64_t page_idx, uint8_t *page)
+int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page)
+{
+    if (arena->tracker != LOFT_TRACKER_PRIVATE) {
+        return LOFT_OK;
+    }
+    const int code = lofti_index_reserve(&arena->known, 1);
+    if (code != LOFT_OK) {
+        return lofti_status_fail(code, "commit", arena->path, "no memory for the page hashes");
+    }
+    const lofti_index_entry entry = {.page_idx = page_idx,
+                                     .hash = track_hash(arena, page_idx, page)};
+    lofti_index_put(&arena->known, &entry);
+    return LOFT_OK;
+}
+
+void lofti_track_settled(loft_arena *arena) { arena->track_lost = false; }
+
+static int stop_at_page(void *context, uint64_t page_idx, uint8_t *page)
 {
     (void)context;
     (void)page_idx;
     (void)page;
     return 1;
-}
-
-bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes)
-{
-    track_scan scan = {arena, stop_at_first, NULL};
-    return lofti_dirty_private(arena->base + off, bytes, scan_private_run, &scan) != 0;
 }
 
 static int stop_at_run(void *context, void *start, size_t bytes)
@@ -82,21 +233,23 @@ static int stop_at_run(void *context, void *start, size_t bytes)
     return 1;
 }
 
+bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes)
+{
+    uint8_t *start = arena->base + off;
+    if (arena->track_lost) {
+        return lofti_track_private(arena, off, bytes);
+    }
+    if ((arena->chunk_states[off / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_WATCHED) != 0) {
+        return lofti_watch_peek(start, bytes, stop_at_run, NULL) != 0;
+    }
+    /* Without hashes (wp_async, not watched) every private page may have changed. */
+    track_scan scan = {arena, stop_at_page, NULL, true};
+    return lofti_dirty_private(start, bytes, scan_pages, &scan) != 0;
+}
+
 bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes)
 {
     return lofti_dirty_private(arena->base + off, bytes, stop_at_run, NULL) != 0;
 }
 
-int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page)
-{
-    const int code = lofti_index_reserve(&arena->known, 1);
-    if (code != LOFT_OK) {
-        return lofti_status_fail(code, "commit", arena->path, "no memory for the page hashes");
-    }
-    const lofti_index_entry entry = {
-        .page_idx = page_idx, .hash = track_hash(arena, page_idx, page), .kind = 0};
-    lofti_index_put(&arena->known, &entry);
-    return LOFT_OK;
-}
-
-void lofti_track_forget_all(loft_arena *arena) { lofti_index_clear(&arena->known); }
+void lofti_track_trim(loft_arena *arena) { lofti_index_clear(&arena->known); }

@@ -33,13 +33,12 @@ static void *alloc_span(lofti_heap *heap, lofti_thread *thread, uint64_t bytes, 
     }
     const uint64_t pages = lofti_arith_round_up(bytes, LOFTI_PAGE_BYTES) >> LOFTI_PAGE_SHIFT;
     int code = 0;
-    void *block =
-        lofti_span_alloc(heap, thread, pages != 0 ? pages : 1, alignment, 0, zero, &code);
+    void *block = lofti_span_alloc(heap, thread, pages != 0 ? pages : 1, alignment, 0, zero, &code);
     return block != NULL ? block : lofti_status_null(code);
 }
 
 /* Any size; what the fast path leaves over. */
-static void *alloc_slow(lofti_heap *heap, size_t bytes, bool *zero)
+static __attribute__((noinline)) void *alloc_slow(lofti_heap *heap, size_t bytes, bool *zero)
 {
     lofti_thread *thread = lofti_thread_get(heap);
     *zero = false;
@@ -50,28 +49,31 @@ static void *alloc_slow(lofti_heap *heap, size_t bytes, bool *zero)
         return alloc_span(heap, thread, bytes, LOFTI_PAGE_BYTES, zero);
     }
     const uint32_t class_idx = lofti_class_of(bytes != 0 ? bytes : 1);
-    void *block = lofti_small_take(thread, class_idx);
-    if (block == NULL) {
+    lofti_cell *cell = &thread->cells[class_idx];
+    if (cell->free == 0 && !lofti_small_again(cell)) {
         const int code = lofti_small_refill(heap, thread, class_idx);
         if (code != 0) {
             return lofti_status_null(code);
         }
-        block = lofti_small_take(thread, class_idx);
     }
-    return block;
+    return lofti_small_take(cell);
+}
+
+static __attribute__((noinline)) void *alloc_malloc_slow(lofti_heap *heap, size_t bytes)
+{
+    bool zero;
+    return alloc_slow(heap, bytes, &zero);
 }
 
 void *lofti_heap_malloc(lofti_heap *heap, size_t bytes)
 {
-    lofti_thread *thread = lofti_thread_quick(heap);
-    if (LOFTI_LIKELY(thread != NULL && bytes <= LOFTI_CLASS_BYTES_LARGE)) {
-        void *block = lofti_small_take(thread, lofti_class_of(bytes));
-        if (LOFTI_LIKELY(block != NULL)) {
-            return block;
+    if (lofti_thread_is_last(heap) && LOFTI_LIKELY(bytes <= LOFTI_CLASS_BYTES_LARGE)) {
+        lofti_cell *cell = &lofti_thread_last.thread->cells[lofti_class_of(bytes)];
+        if (LOFTI_LIKELY(cell->free != 0)) {
+            return lofti_small_take(cell);
         }
     }
-    bool zero;
-    return alloc_slow(heap, bytes, &zero);
+    return alloc_malloc_slow(heap, bytes);
 }
 
 /* The slab block at `off`, live and exactly there: its unit; 0: it is not. Loads its chunk. */
@@ -115,8 +117,11 @@ static bool alloc_free_block(lofti_heap *heap, lofti_thread *thread, const lofti
     return true;
 }
 
-static void alloc_free_slow(lofti_heap *heap, void *block)
+static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *block)
 {
+    if (block == NULL) {
+        return;
+    }
     const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
     lofti_thread *thread = heap->read_only ? NULL : lofti_thread_get(heap);
     if (thread == NULL) {
@@ -143,13 +148,11 @@ static void alloc_free_slow(lofti_heap *heap, void *block)
 
 void lofti_heap_free(lofti_heap *heap, void *block)
 {
-    lofti_thread *thread = lofti_thread_quick(heap);
-    if (LOFTI_LIKELY(thread != NULL && lofti_small_give(heap, thread, block))) {
+    if (lofti_thread_is_last(heap) &&
+        LOFTI_LIKELY(lofti_small_give(heap, lofti_thread_last.thread, block))) {
         return;
     }
-    if (block != NULL) {
-        alloc_free_slow(heap, block);
-    }
+    alloc_free_slow(heap, block);
 }
 
 /* Usable bytes of a live block; 0: it is none. */
@@ -191,8 +194,8 @@ void *lofti_heap_calloc(lofti_heap *heap, size_t count, size_t bytes)
                                                    bytes));
     }
     bool zero = false;
-    void *block =
-        total <= heap->slab_bytes_max ? lofti_heap_malloc(heap, total) : alloc_slow(heap, total, &zero);
+    void *block = total <= heap->slab_bytes_max ? lofti_heap_malloc(heap, total)
+                                                : alloc_slow(heap, total, &zero);
     if (block != NULL && !zero) {
         memset(block, 0, total);
     }
@@ -218,9 +221,9 @@ static void *alloc_aligned_slab(lofti_heap *heap, size_t alignment, size_t bytes
 void *lofti_heap_aligned_alloc(lofti_heap *heap, size_t alignment, size_t bytes)
 {
     if (!lofti_arith_is_pow2(alignment) || alignment > ALLOC_ALIGNMENT_MAX) {
-        return lofti_status_null(lofti_status_fail(
-            LOFT_EINVAL, "allocate", "arena",
-            "alignment %zu is not a power of two up to 2 MiB", alignment));
+        return lofti_status_null(
+            lofti_status_fail(LOFT_EINVAL, "allocate", "arena",
+                              "alignment %zu is not a power of two up to 2 MiB", alignment));
     }
     if (alignment <= ALLOC_ALIGNMENT) {
         return lofti_heap_malloc(heap, bytes);
@@ -245,9 +248,9 @@ void *lofti_heap_aligned_alloc(lofti_heap *heap, size_t alignment, size_t bytes)
 /* Whether a block of `old` usable bytes can serve `bytes` where it is; resizes spans. */
 static bool alloc_in_place(lofti_heap *heap, void *block, size_t old, size_t bytes)
 {
-    const bool was_slab = old <= heap->slab_bytes_max &&
-                          heap->units[((uintptr_t)block - (uintptr_t)heap->base) >> heap->unit_shift]
-                                  .size != 0;
+    const bool was_slab =
+        old <= heap->slab_bytes_max &&
+        heap->units[((uintptr_t)block - (uintptr_t)heap->base) >> heap->unit_shift].size != 0;
     if (was_slab) {
         /* Shrinking by less than half is not worth a copy. */
         return bytes <= old && (bytes > old / 2 || lofti_class_of(bytes) == lofti_class_of(old));
@@ -269,8 +272,8 @@ void *lofti_heap_realloc(lofti_heap *heap, void *block, size_t bytes)
         return NULL;
     }
     if (heap->read_only) {
-        return lofti_status_null(lofti_status_fail(LOFT_EREADONLY, "reallocate", "arena",
-                                                   "it was opened read-only"));
+        return lofti_status_null(
+            lofti_status_fail(LOFT_EREADONLY, "reallocate", "arena", "it was opened read-only"));
     }
     const size_t old = alloc_size(heap, block);
     if (old == 0) {
@@ -292,8 +295,8 @@ void *lofti_heap_realloc(lofti_heap *heap, void *block, size_t bytes)
 void *lofti_heap_internal_alloc(lofti_heap *heap, size_t bytes)
 {
     if (heap->read_only) {
-        return lofti_status_null(lofti_status_fail(LOFT_EREADONLY, "allocate", "arena",
-                                                   "it was opened read-only"));
+        return lofti_status_null(
+            lofti_status_fail(LOFT_EREADONLY, "allocate", "arena", "it was opened read-only"));
     }
     if (bytes > heap->reach_bytes) {
         return alloc_too_large(bytes);
@@ -309,7 +312,8 @@ void *lofti_heap_internal_alloc(lofti_heap *heap, size_t bytes)
 void lofti_heap_internal_free(lofti_heap *heap, void *block)
 {
     const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
-    if (block != NULL && !heap->read_only && !lofti_span_free(heap, NULL, off, LOFTI_SPAN_INTERNAL)) {
+    if (block != NULL && !heap->read_only &&
+        !lofti_span_free(heap, NULL, off, LOFTI_SPAN_INTERNAL)) {
         lofti_find_blame(heap, block, "internal free");
     }
 }

@@ -17,9 +17,9 @@ typedef struct check_state {
     loft_report_fn *fn;
     void *context;
     uint64_t faults;
-    int stopped;                        /* what fn returned */
-    uint32_t idx;                       /* the chunk being checked */
-    lofti_chunk_layout layout;          /* its layout */
+    int stopped;                         /* what fn returned */
+    uint32_t idx;                        /* the chunk being checked */
+    lofti_chunk_layout layout;           /* its layout */
     uint64_t taken[LOFTI_TOUCHED_WORDS]; /* its pages that something has */
 } check_state;
 
@@ -60,7 +60,8 @@ static void check_header(check_state *state)
                image->unit_shift != state->heap->unit_shift) {
         check_report(state, 0, "the heap's header changed since it was attached");
     }
-    check_zeros(state, image->spare, sizeof image->spare, "spare bytes of the heap's header are set");
+    check_zeros(state, image->spare, sizeof image->spare,
+                "spare bytes of the heap's header are set");
     if (!lofti_image_is_head(state->heap, 0)) {
         check_report(state, LOFTI_HEAP_IMAGE_BYTES, "the first chunk has no metadata");
     }
@@ -75,7 +76,7 @@ static void check_directory(check_state *state)
         const uint64_t off = LOFTI_HEAP_IMAGE_BYTES + (uint64_t)i * sizeof(lofti_heap_dir);
         const uint64_t claimed = lofti_word_get(&heap->dir[i].claimed);
         const uint64_t heads = lofti_word_get(&heap->dir[i].heads);
-        const uint64_t below = end <= i * 64 ? 0
+        const uint64_t below = end <= i * 64        ? 0
                                : end - i * 64 >= 64 ? UINT64_MAX
                                                     : lofti_bits_mask(end - i * 64);
         if ((claimed & ~below) != 0) {
@@ -234,7 +235,8 @@ static void check_chunk(check_state *state, uint32_t idx)
     if (fault != NULL) {
         check_chunk_report(state, state->layout.header_off + off, fault);
     }
-    check_zeros(state, header->spare, sizeof header->spare, "spare bytes of a chunk's header are set");
+    check_zeros(state, header->spare, sizeof header->spare,
+                "spare bytes of a chunk's header are set");
     check_zeros(state, &header->spare8, 1, "a spare byte of a chunk's header is set");
     memset(state->taken, 0, sizeof state->taken);
     lofti_pages_mark(state->taken, 0, state->layout.meta_pages);
@@ -266,8 +268,8 @@ int lofti_heap_check(lofti_heap *heap, loft_report_fn *fn, void *context, uint64
     if (state.stopped != 0) {
         return state.stopped;
     }
-    return state.faults == 0 ? LOFT_OK
-                             : lofti_status_fail(LOFT_ECORRUPT, "check", "arena",
-                                                 "its heap has %llu faults",
-                                                 (unsigned long long)state.faults);
+    return state.faults == 0
+               ? LOFT_OK
+               : lofti_status_fail(LOFT_ECORRUPT, "check", "arena", "its heap has %llu faults",
+                                   (unsigned long long)state.faults);
 }

@@ -75,16 +75,38 @@ static void chunk_open(lofti_heap *heap, uint32_t idx)
     lofti_pages_file(heap, idx);
 }
 
+/* Tells the host that nobody needs the bytes of these FREE chunks. */
+static void chunk_drop(lofti_heap *heap, uint32_t idx, uint32_t count)
+{
+    const bool zero =
+        heap->host.unused != NULL && heap->host.unused(heap->host.context, lofti_chunk_off(idx),
+                                                       (uint64_t)count << LOFTI_CHUNK_SHIFT);
+    for (uint32_t i = idx; i < idx + count; i++) {
+        heap->chunks[i].zero = zero;
+    }
+}
+
+/* Remembers a chunk that became FREE, and drops the one remembered longest when there are too many:
+ * what is needed again at once need not be fetched anew, and what is not goes back soon. */
+static void chunk_retain(lofti_heap *heap, uint32_t idx)
+{
+    uint32_t *slot = &heap->retained[heap->retained_next++ % LOFTI_RETAINED_CHUNKS];
+    const uint32_t old = *slot;
+    *slot = idx + 1;
+    if (old != 0 && old != idx + 1 && heap->chunks[old - 1].state == LOFTI_CHUNK_FREE &&
+        !heap->chunks[old - 1].zero) {
+        chunk_drop(heap, old - 1, 1);
+    }
+}
+
 /* HEAD, empty, to FREE. */
 static void chunk_dissolve(lofti_heap *heap, uint32_t idx)
 {
     lofti_pages_unfile(heap, idx);
     dir_set(&heap->dir[idx / 64].heads, idx, false);
     lofti_image_order();
-    const bool zero =
-        heap->host.unused != NULL &&
-        heap->host.unused(heap->host.context, lofti_chunk_off(idx), LOFTI_CHUNK_BYTES);
-    chunk_set_free(heap, idx, zero);
+    chunk_set_free(heap, idx, false);
+    chunk_retain(heap, idx);
 }
 
 static bool chunk_is_empty(const lofti_heap *heap, uint32_t idx)
@@ -257,13 +279,13 @@ bool lofti_chunk_take_bodies(lofti_heap *heap, uint32_t idx, uint32_t count)
 
 void lofti_chunk_release_bodies(lofti_heap *heap, uint32_t idx, uint32_t count)
 {
-    if (count == 0) {
-        return;
-    }
-    const bool zero =
-        heap->host.unused != NULL && heap->host.unused(heap->host.context, lofti_chunk_off(idx),
-                                                       (uint64_t)count << LOFTI_CHUNK_SHIFT);
     for (uint32_t i = idx; i < idx + count; i++) {
-        chunk_set_free(heap, i, zero);
+        chunk_set_free(heap, i, false);
+        if (count <= LOFTI_RETAINED_CHUNKS) {
+            chunk_retain(heap, i);
+        }
+    }
+    if (count > LOFTI_RETAINED_CHUNKS) {
+        chunk_drop(heap, idx, count);
     }
 }

@@ -39,8 +39,9 @@ bool lofti_find_slab(const lofti_heap *heap, uint32_t idx, const lofti_chunk_lay
     const uint8_t *chunk = lofti_image_chunk(heap, idx);
     out->shape = shape;
     out->off = lofti_chunk_off(idx) + ((uint64_t)unit << heap->unit_shift);
-    out->local = (const uint64_t *)(const void *)(chunk + lofti_record_local_off(
-                                                              layout, heap->unit_shift, wide, unit));
+    out->local =
+        (const uint64_t *)(const void *)(chunk + lofti_record_local_off(layout, heap->unit_shift,
+                                                                        wide, unit));
     out->remote =
         (const uint64_t *)(const void *)((const uint8_t *)out->local + shape->remote_delta);
     return true;
@@ -113,8 +114,8 @@ static void find_in_spans(const lofti_heap *heap, uint32_t idx, const lofti_chun
 /* No slab is longer, in units (heap/class.c). */
 #define FIND_UNITS_MAX 16u
 
-uint32_t lofti_find_slab_start(const lofti_heap *heap, uint32_t idx, const lofti_chunk_layout *layout,
-                               uint32_t unit)
+uint32_t lofti_find_slab_start(const lofti_heap *heap, uint32_t idx,
+                               const lofti_chunk_layout *layout, uint32_t unit)
 {
     lofti_slab_view view;
     for (uint32_t back = 0; back < FIND_UNITS_MAX && back <= unit; back++) {
@@ -176,15 +177,15 @@ static void blame_outside(const lofti_heap *heap, const void *block, const char 
                             "%s of %p: it belongs to another open arena", call, block);
         return;
     }
-    lofti_misuse_report(LOFT_MISUSE_FOREIGN, block, "%s of %p: it is not in this arena's heap", call,
-                        block);
+    lofti_misuse_report(LOFT_MISUSE_FOREIGN, block, "%s of %p: it is not in this arena's heap",
+                        call, block);
 }
 
 static void blame_free(const lofti_place *place, const void *block, const char *call)
 {
     if (place->touched && (uintptr_t)block % 16 == 0) {
-        lofti_misuse_report(LOFT_MISUSE_DOUBLE_FREE, block,
-                            "%s of %p: its pages are free already", call, block);
+        lofti_misuse_report(LOFT_MISUSE_DOUBLE_FREE, block, "%s of %p: its pages are free already",
+                            call, block);
         return;
     }
     lofti_misuse_report(LOFT_MISUSE_FOREIGN, block, "%s of %p: no block was ever there", call,

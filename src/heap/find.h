@@ -42,8 +42,8 @@ bool lofti_find_slab(const lofti_heap *heap, uint32_t idx, const lofti_chunk_lay
                      uint32_t unit, lofti_slab_view *out);
 
 /* The first unit of the slab that `unit` lies in; `unit` itself if it lies in none. */
-uint32_t lofti_find_slab_start(const lofti_heap *heap, uint32_t idx, const lofti_chunk_layout *layout,
-                               uint32_t unit);
+uint32_t lofti_find_slab_start(const lofti_heap *heap, uint32_t idx,
+                               const lofti_chunk_layout *layout, uint32_t unit);
 
 /* The bits of word `word_idx` that are live blocks. */
 uint64_t lofti_find_live(const lofti_slab_view *view, uint32_t word_idx);

@@ -200,6 +200,7 @@ static void heap_clear_tables(lofti_heap *heap)
     memset(heap->unit_map, 0, sizeof heap->unit_map);
     heap->scan_idx = 0;
     heap->spare_chunk = 0;
+    memset(heap->retained, 0, sizeof heap->retained);
     heap->wide_chunk = 0;
 }
 

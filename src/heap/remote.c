@@ -114,7 +114,8 @@ bool lofti_remote_drain(lofti_heap *heap, lofti_thread *thread)
 
 void lofti_remote_close(lofti_heap *heap, lofti_thread *thread)
 {
-    uint32_t unit = __atomic_exchange_n(&thread->remote_head, LOFTI_REMOTE_CLOSED, __ATOMIC_SEQ_CST);
+    uint32_t unit =
+        __atomic_exchange_n(&thread->remote_head, LOFTI_REMOTE_CLOSED, __ATOMIC_SEQ_CST);
     while (unit != 0) {
         const uint32_t next = __atomic_load_n(&heap->slabs[unit].remote_next, __ATOMIC_RELAXED);
         const bool own = lofti_slab_owner(heap, unit) == thread->id;

@@ -14,17 +14,25 @@
 #include "heap/chunk.h"
 #include "heap/pages.h"
 
+/* Slabs of so few blocks are taken last in, first out. */
+#define QUEUE_STACK_BLOCKS 16u
+
 void lofti_queue_push(lofti_heap *heap, lofti_queue *queue, uint32_t unit)
 {
     lofti_slab *slab = &heap->slabs[unit];
-    slab->next = 0;
-    slab->prev = queue->tail;
-    if (queue->tail != 0) {
-        heap->slabs[queue->tail].next = unit;
+    const bool first = lofti_slab_shape(heap, unit)->block_count <= QUEUE_STACK_BLOCKS;
+    slab->prev = first ? 0 : queue->tail;
+    slab->next = first ? queue->head : 0;
+    if (slab->prev != 0) {
+        heap->slabs[slab->prev].next = unit;
     } else {
         queue->head = unit;
     }
-    queue->tail = unit;
+    if (slab->next != 0) {
+        heap->slabs[slab->next].prev = unit;
+    } else {
+        queue->tail = unit;
+    }
     slab->state = LOFTI_SLAB_QUEUED;
 }
 
@@ -52,7 +60,7 @@ uint32_t lofti_slab_count_free(const lofti_heap *heap, uint32_t unit)
     const uint32_t words = lofti_slab_shape(heap, unit)->word_count;
     uint32_t count = 0;
     for (uint32_t i = 0; i < words; i++) {
-        count += lofti_bits_count(lofti_word_get(&bits[i]));
+        count += lofti_word_count(lofti_word_get(&bits[i]));
     }
     return count;
 }

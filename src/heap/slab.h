@@ -9,7 +9,9 @@
 
 #include "heap/state.h"
 
-/* Queues: first in, first out, so that frees gather in a slab before it is visited again. */
+/* Queues. First in, first out, so that frees gather in a slab before it is visited again: a visit costs
+ * more than a block. Slabs of few, large blocks last in, first out: a visit costs little beside
+ * such a block, and what lies at the bottom empties and can be cut anew. */
 void lofti_queue_push(lofti_heap *heap, lofti_queue *queue, uint32_t unit);
 void lofti_queue_remove(lofti_heap *heap, lofti_queue *queue, uint32_t unit);
 

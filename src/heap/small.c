@@ -13,10 +13,10 @@
 #include "heap/slab.h"
 
 /* A word is taken again when at least one in so many of its blocks is free. */
-#define SMALL_AGAIN_SHIFT 2u
+#define SMALL_AGAIN 4u
 
-static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx, uint32_t unit,
-                           uint32_t word_idx, uint64_t free)
+static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx,
+                           uint32_t unit, uint32_t word_idx, uint64_t free)
 {
     const lofti_unit *entry = &heap->units[unit];
     lofti_cell *cell = &thread->cells[class_idx];
@@ -25,14 +25,16 @@ static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t clas
     cell->word = &entry->bits[word_idx];
     cell->first = entry->base + (uint64_t)word_idx * 64 * entry->size;
     cell->size = entry->size;
+    const uint32_t blocks = heap->classes[class_idx].block_count;
+    cell->again = ((blocks < 64 ? blocks : 64) + SMALL_AGAIN - 1) / SMALL_AGAIN;
     supply->unit = unit;
     supply->word_idx = word_idx;
     *lofti_slab_left(entry->bits) = LOFTI_LEFT_NEVER;
 }
 
 /* Makes the first word of the slab at or after `word_idx` that has free bits the cell's. */
-static bool small_use_slab(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx, uint32_t unit,
-                           uint32_t word_idx)
+static bool small_use_slab(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx,
+                           uint32_t unit, uint32_t word_idx)
 {
     const uint32_t words = heap->classes[class_idx].word_count;
     const uint64_t *bits = heap->units[unit].bits;
@@ -44,19 +46,6 @@ static bool small_use_slab(lofti_heap *heap, lofti_thread *thread, uint32_t clas
         }
     }
     return false;
-}
-
-static bool small_use_again(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
-{
-    const lofti_supply *supply = &thread->supplies[class_idx];
-    const uint32_t blocks = heap->classes[class_idx].block_count;
-    const uint64_t free = lofti_word_get(&heap->units[supply->unit].bits[supply->word_idx]);
-    const uint32_t whole = blocks < 64 ? blocks : 64;
-    if (lofti_bits_count(free) << SMALL_AGAIN_SHIFT < whole) {
-        return false;
-    }
-    small_set_word(heap, thread, class_idx, supply->unit, supply->word_idx, free);
-    return true;
 }
 
 /* An own slab becomes empty: ended, unless it is all that its class has in reserve. */
@@ -84,6 +73,7 @@ static void small_leave(lofti_heap *heap, lofti_thread *thread, uint32_t class_i
     }
     supply->unit = 0;
     thread->cells[class_idx].free = 0;
+    thread->cells[class_idx].word = NULL;
     const uint32_t free = lofti_slab_count_free(heap, unit);
     uint32_t *left = lofti_slab_left(heap->units[unit].bits);
     if (free == 0) {
@@ -175,8 +165,7 @@ int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_id
 {
     const lofti_supply *supply = &thread->supplies[class_idx];
     if (supply->unit != 0) {
-        if (small_use_again(heap, thread, class_idx) ||
-            small_use_slab(heap, thread, class_idx, supply->unit, supply->word_idx + 1)) {
+        if (small_use_slab(heap, thread, class_idx, supply->unit, supply->word_idx + 1)) {
             return 0;
         }
         small_leave(heap, thread, class_idx);

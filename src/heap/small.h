@@ -15,18 +15,30 @@ void lofti_small_event(lofti_heap *heap, lofti_thread *thread, const lofti_unit 
 /* `count` blocks of an own slab became free by merging, not counted in `left` yet. */
 void lofti_small_merged(lofti_heap *heap, lofti_thread *thread, uint32_t unit, uint32_t count);
 
-/* A block of the class, if the cell has one. The image changes before the block is handed out. */
-static inline void *lofti_small_take(lofti_thread *thread, uint32_t class_idx)
+/* A block of the cell, which has one. The image changes before the block is handed out. */
+static inline void *lofti_small_take(lofti_cell *cell)
 {
-    lofti_cell *cell = &thread->cells[class_idx];
     const uint64_t free = cell->free;
-    if (LOFTI_UNLIKELY(free == 0)) {
-        return NULL;
-    }
+    LOFTI_ASSERT(free != 0);
     const uint64_t rest = free & (free - 1);
     cell->free = rest;
     lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
     return cell->first + (uint64_t)(unsigned)__builtin_ctzll(free) * cell->size;
+}
+
+/* Takes the cell's word once more, if frees have filled it well again: allocate-free pairs stay in one
+ * cache line. */
+static inline bool lofti_small_again(lofti_cell *cell)
+{
+    if (cell->word == NULL) {
+        return false;
+    }
+    const uint64_t free = lofti_word_get(cell->word);
+    if (lofti_word_count(free) < cell->again) {
+        return false;
+    }
+    cell->free = free;
+    return true;
 }
 
 /* Sets the bit of a live block of an own slab. */
@@ -58,10 +70,16 @@ static inline bool lofti_small_give(lofti_heap *heap, lofti_thread *thread, cons
     if (LOFTI_UNLIKELY(idx * entry->size != at || at >= entry->end)) {
         return false;
     }
-    if (LOFTI_UNLIKELY((lofti_word_get(&entry->bits[idx / 64]) >> (idx % 64) & 1) != 0)) {
+    uint64_t *word = &entry->bits[idx / 64];
+    const uint64_t bit = (uint64_t)1 << (idx % 64);
+    const uint64_t old = lofti_word_get(word);
+    if (LOFTI_UNLIKELY((old & bit) != 0)) {
         return false;
     }
-    lofti_small_put(heap, thread, entry, idx);
+    lofti_word_set(word, old | bit);
+    if (LOFTI_UNLIKELY(--*lofti_slab_left(entry->bits) == 0)) {
+        lofti_small_event(heap, thread, entry);
+    }
     return true;
 }
 

@@ -39,9 +39,8 @@ static void span_publish(const lofti_heap *heap, uint64_t page, uint32_t value)
 static uint32_t span_bodies(uint32_t from, uint64_t pages)
 {
     const uint64_t here = LOFTI_CHUNK_PAGES - from;
-    return pages <= here
-               ? 0
-               : (uint32_t)((pages - here + LOFTI_CHUNK_PAGES - 1) / LOFTI_CHUNK_PAGES);
+    return pages <= here ? 0
+                         : (uint32_t)((pages - here + LOFTI_CHUNK_PAGES - 1) / LOFTI_CHUNK_PAGES);
 }
 
 /* A span that leaves its first chunk; heap->lock held. */
@@ -53,8 +52,8 @@ static int span_take_big(lofti_heap *heap, uint64_t pages, uint64_t alignment, u
     for (;; chunks++) {
         /* At the end of its last chunk, or as little before as the alignment wants. */
         const uint64_t base = (uint64_t)(uintptr_t)heap->base;
-        const uint64_t latest = lofti_arith_min(chunks * LOFTI_CHUNK_PAGES - pages,
-                                                LOFTI_CHUNK_PAGES - 1);
+        const uint64_t latest =
+            lofti_arith_min(chunks * LOFTI_CHUNK_PAGES - pages, LOFTI_CHUNK_PAGES - 1);
         const uint64_t start = lofti_arith_down(base + (latest << LOFTI_PAGE_SHIFT), alignment);
         from = (start - base) >> LOFTI_PAGE_SHIFT;
         if (start >= base && from >= LOFTI_CHUNK_PAGES - SPAN_CHUNK_PAGES &&
@@ -163,7 +162,8 @@ static void span_release(lofti_heap *heap, uint64_t page, uint64_t pages)
     const uint32_t from = span_page_local(page);
     const uint32_t bodies = span_bodies(from, pages);
     lofti_chunk_release_bodies(heap, idx + 1, bodies);
-    lofti_pages_release(heap, page, bodies != 0 ? (uint32_t)LOFTI_CHUNK_PAGES - from : (uint32_t)pages);
+    lofti_pages_release(heap, page,
+                        bodies != 0 ? (uint32_t)LOFTI_CHUNK_PAGES - from : (uint32_t)pages);
     lofti_chunk_released(heap, idx);
 }
 

@@ -71,9 +71,10 @@ typedef struct lofti_queue {
 /* Where a thread allocates a class: a word of the current slab, and which of its bits are free. */
 typedef struct lofti_cell {
     uint64_t free;  /* bits of *word that this thread may hand out; 0: refill */
-    uint64_t *word; /* in the image */
+    uint64_t *word; /* in the image; NULL: no current slab */
     uint8_t *first; /* the block of bit 0 */
-    uint64_t size;  /* of a block */
+    uint32_t size;  /* of a block */
+    uint32_t again; /* with so many bits set in *word it is taken once more */
 } lofti_cell;
 
 typedef struct lofti_supply {
@@ -133,6 +134,9 @@ typedef struct lofti_chunk {
     uint64_t used[LOFTI_TOUCHED_WORDS];
 } lofti_chunk;
 
+/* FREE chunks that are not given back at once: 96 MiB. */
+#define LOFTI_RETAINED_CHUNKS 24u
+
 #define LOFTI_RUN_LISTS  (LOFTI_CHUNK_PAGES + 1)
 #define LOFTI_UNIT_LISTS 65u
 
@@ -169,8 +173,10 @@ struct lofti_heap {
     uint32_t scan_end;    /* ... these and above are known since they were made */
     uint32_t known_end;   /* chunks at and above were never touched: their tables are zeros */
     uint32_t spare_chunk; /* an empty HEAD kept as one; index + 1 */
-    uint64_t *free_map;   /* bit c: chunk c is in state FREE */
-    uint32_t wide_chunk;  /* where the last wide slab was made; index + 1 */
+    uint32_t retained[LOFTI_RETAINED_CHUNKS]; /* FREE chunks not given back yet; index + 1 */
+    uint32_t retained_next;
+    uint64_t *free_map;  /* bit c: chunk c is in state FREE */
+    uint32_t wide_chunk; /* where the last wide slab was made; index + 1 */
     uint32_t thread_count;
     uint32_t thread_end; /* ids given so far */
     lofti_thread *idle;  /* thread heaps without a thread */
@@ -245,6 +251,15 @@ static inline uint64_t lofti_word_get(const uint64_t *word)
 static inline void lofti_word_set(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/* How many bits are set; without the processor's instruction, which not all x86-64 have. */
+static inline uint32_t lofti_word_count(uint64_t word)
+{
+    word -= (word >> 1) & UINT64_C(0x5555555555555555);
+    word = (word & UINT64_C(0x3333333333333333)) + ((word >> 2) & UINT64_C(0x3333333333333333));
+    word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (uint32_t)((word * UINT64_C(0x0101010101010101)) >> 56);
 }
 
 /* Nothing before may be stored after it: orders the image's stores as a commit or a debugger sees

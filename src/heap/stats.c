@@ -35,8 +35,7 @@ static void stats_chunk(const lofti_heap *heap, uint32_t idx, loft_arena_statist
     for (uint32_t page = layout.meta_pages; page < layout.page_count; page++) {
         const uint64_t pages = lofti_find_span(heap, idx, &layout, page);
         if (pages != 0) {
-            const bool internal =
-                (lofti_image_spans(heap, idx)[page] & LOFTI_SPAN_INTERNAL) != 0;
+            const bool internal = (lofti_image_spans(heap, idx)[page] & LOFTI_SPAN_INTERNAL) != 0;
             out->span_bytes += pages << LOFTI_PAGE_SHIFT;
             out->live_blocks += internal ? 0 : 1;
             out->live_bytes += internal ? 0 : pages << LOFTI_PAGE_SHIFT;
@@ -52,7 +51,8 @@ int lofti_heap_stats(lofti_heap *heap, loft_arena_statistics *out)
         sum.heap_bytes += (uint64_t)lofti_bits_count(lofti_word_get(&heap->dir[i].claimed))
                           << LOFTI_CHUNK_SHIFT;
         if (lofti_word_get(&heap->dir[i].heads) != 0) {
-            for (uint32_t idx = lofti_walk_head(heap, i * 64); idx < (i + 1) * 64 && idx < heap->chunk_limit;
+            for (uint32_t idx = lofti_walk_head(heap, i * 64);
+                 idx < (i + 1) * 64 && idx < heap->chunk_limit;
                  idx = lofti_walk_head(heap, idx + 1)) {
                 stats_chunk(heap, idx, &sum);
             }

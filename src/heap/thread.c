@@ -15,7 +15,12 @@
 #include "heap/slab.h"
 #include "heap/span.h"
 
-__thread lofti_thread_slot lofti_thread_slots[LOFTI_THREAD_SLOTS];
+__thread lofti_thread_slot lofti_thread_last;
+
+/* The heaps used before the last one, where their ids say. */
+#define THREAD_SLOTS 16u
+static __thread lofti_thread_slot thread_slots[THREAD_SLOTS]
+    __attribute__((tls_model("initial-exec")));
 
 /* This thread's heaps. Others unlink from it when a heap ends. */
 static __thread lofti_thread *thread_list __attribute__((tls_model("initial-exec")));
@@ -76,12 +81,29 @@ static lofti_thread *thread_make(lofti_heap *heap)
     return thread;
 }
 
+static void thread_use(const lofti_heap *heap, lofti_thread *thread)
+{
+    lofti_thread_last = (lofti_thread_slot){heap->id, thread};
+    thread_slots[heap->id % THREAD_SLOTS] = lofti_thread_last;
+}
+
+static void thread_forget_slots(void)
+{
+    lofti_thread_last = (lofti_thread_slot){0, NULL};
+    memset(thread_slots, 0, sizeof thread_slots);
+}
+
 lofti_thread *lofti_thread_get(lofti_heap *heap)
 {
-    lofti_thread *thread = lofti_thread_quick(heap);
-    if (thread != NULL) {
-        return thread;
+    if (lofti_thread_is_last(heap)) {
+        return lofti_thread_last.thread;
     }
+    const lofti_thread_slot *slot = &thread_slots[heap->id % THREAD_SLOTS];
+    if (slot->heap_id == heap->id) {
+        lofti_thread_last = *slot;
+        return slot->thread;
+    }
+    lofti_thread *thread = NULL;
     if (heap->read_only) {
         (void)lofti_status_fail(LOFT_EREADONLY, "allocate", "arena", "it was opened read-only");
         return NULL;
@@ -104,12 +126,11 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
         thread->sibling = thread_list;
         thread->list = &thread_list;
         thread_list = thread;
-        lofti_thread_slots[heap->id % LOFTI_THREAD_SLOTS] =
-            (lofti_thread_slot){heap->id, thread};
+        thread_use(heap, thread);
     }
     (void)pthread_mutex_unlock(&registry_lock);
     if (thread != NULL && pthread_getspecific(registry_key) == NULL) {
-        (void)pthread_setspecific(registry_key, lofti_thread_slots);
+        (void)pthread_setspecific(registry_key, thread_slots);
     }
     return thread;
 }
@@ -147,7 +168,7 @@ static void thread_exit(void *unused)
         thread_retire(heap, thread);
         lofti_heap_unlock(heap);
     }
-    memset(lofti_thread_slots, 0, sizeof lofti_thread_slots);
+    thread_forget_slots();
     (void)pthread_mutex_unlock(&registry_lock);
 }
 
@@ -256,6 +277,6 @@ void lofti_heap_fork_lost(lofti_heap *heap)
             thread_idle(heap, thread);
         }
     }
-    memset(lofti_thread_slots, 0, sizeof lofti_thread_slots);
+    thread_forget_slots();
     (void)pthread_mutex_unlock(&registry_lock);
 }

@@ -1,8 +1,8 @@
 /*
  * heap/thread.h - thread heaps: finding the calling thread's, making, ending.
  *
- * A thread finds its heap in a few thread-local slots keyed by the heap's id, one load and one
- * compare; if the slot holds another heap, in a list behind the registry's lock. Thread heaps are
+ * A thread finds its heap in a thread-local slot keyed by the heap's id, one load and one compare; if it
+ * used another last, in a few more slots; if it uses many, in a list behind the registry's lock. Thread heaps are
  * made by the first allocation or free of a thread, live in memory of the host, are handed on from
  * thread to thread and released with the handle only. So a stale pointer to one is never wild.
  *
@@ -15,20 +15,17 @@
 #include "heap/state.h"
 
 typedef struct lofti_thread_slot {
-    uint64_t heap_id; /* 0: empty */
+    uint64_t heap_id; /* 0: empty; ids begin at 1 */
     lofti_thread *thread;
 } lofti_thread_slot;
 
-#define LOFTI_THREAD_SLOTS 8u /* few arenas per thread are the common case; a power of two */
-
-extern __thread lofti_thread_slot lofti_thread_slots[LOFTI_THREAD_SLOTS]
+/* The heap this thread used last. */
+extern __thread lofti_thread_slot lofti_thread_last
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* The calling thread's heap, or NULL if it is not in the slots. */
-static inline lofti_thread *lofti_thread_quick(const lofti_heap *heap)
+static inline bool lofti_thread_is_last(const lofti_heap *heap)
 {
-    const lofti_thread_slot *slot = &lofti_thread_slots[heap->id % LOFTI_THREAD_SLOTS];
-    return LOFTI_LIKELY(slot->heap_id == heap->id) ? slot->thread : NULL;
+    return LOFTI_LIKELY(lofti_thread_last.heap_id == heap->id);
 }
 
 /* The calling thread's heap, made if there is none. NULL with the sentence set: no memory, or the heap

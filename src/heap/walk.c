@@ -80,7 +80,8 @@ static uint32_t walk_chunk(const lofti_heap *heap, uint32_t idx, uint64_t inside
     }
     const uint64_t from_off = lofti_chunk_off(idx) + inside;
     const uint32_t unit_pages = lofti_unit_pages(heap);
-    uint32_t unit = lofti_find_slab_start(heap, idx, &layout, (uint32_t)(inside >> heap->unit_shift));
+    uint32_t unit =
+        lofti_find_slab_start(heap, idx, &layout, (uint32_t)(inside >> heap->unit_shift));
     while (unit << heap->unit_shift < layout.page_count << LOFTI_PAGE_SHIFT) {
         lofti_slab_view view;
         uint32_t count = 0;
@@ -90,11 +91,10 @@ static uint32_t walk_chunk(const lofti_heap *heap, uint32_t idx, uint64_t inside
             next = unit + view.shape->unit_count;
         } else {
             const uint64_t page = (inside + LOFTI_PAGE_BYTES - 1) >> LOFTI_PAGE_SHIFT;
-            count = walk_spans(heap, idx, &layout,
-                               (uint32_t)lofti_arith_max(page, (uint64_t)unit * unit_pages),
-                               (uint32_t)lofti_arith_min(layout.page_count,
-                                                         (uint64_t)(unit + 1) * unit_pages),
-                               hidden, out);
+            count = walk_spans(
+                heap, idx, &layout, (uint32_t)lofti_arith_max(page, (uint64_t)unit * unit_pages),
+                (uint32_t)lofti_arith_min(layout.page_count, (uint64_t)(unit + 1) * unit_pages),
+                hidden, out);
         }
         if (count != 0) {
             return count;
@@ -167,7 +167,8 @@ int lofti_heap_next_block(lofti_heap *heap, loft_block *cursor)
     if (cursor->kind != LOFT_BLOCK_NONE) {
         const uint64_t off = (uint64_t)((uintptr_t)cursor->address - (uintptr_t)heap->base);
         if (!lofti_arith_inside(off, cursor->bytes, heap->limit_bytes)) {
-            return lofti_status_fail(LOFT_EINVAL, "walk", "arena", "the cursor is not of this arena");
+            return lofti_status_fail(LOFT_EINVAL, "walk", "arena",
+                                     "the cursor is not of this arena");
         }
         from_off = off + cursor->bytes;
     }

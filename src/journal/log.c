@@ -156,6 +156,10 @@ int lofti_log_extend(lofti_store *store, uint64_t bytes)
 {
     lofti_super next = store->super;
     int code = lofti_log_extend_draft(store, &next, bytes);
+    if (code == LOFT_OK) {
+        /* Before: the file may still be short. After: a superblock may say how long it is. */
+        code = lofti_store_flush(store, "extend journal");
+    }
     if (code != LOFT_OK) {
         return code;
     }

@@ -1,6 +1,8 @@
 /*
  * journal/store_commit.c - one commit: pages in, records out, one flush.
  */
+#include <string.h>
+
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -37,6 +39,19 @@ void lofti_store_cancel(lofti_store *store)
     lofti_store_verify(store);
 }
 
+/* The page's base image. Behind the frontier nothing was ever applied: it is zeros there. */
+static int page_base(const lofti_store *store, uint64_t page_idx, uint8_t *base)
+{
+    const uint64_t off = page_idx * LOFTI_PAGE_BYTES;
+    if (off >= store->frontier) {
+        memset(base, 0, LOFTI_PAGE_BYTES);
+        return LOFT_OK;
+    }
+    /* By pread, never by a load: an I/O error must be a code, not SIGBUS. */
+    const int error = lofti_file_read_padded(&store->file, base, LOFTI_PAGE_BYTES, off);
+    return error == 0 ? LOFT_OK : lofti_status_system(error, "commit", store->path);
+}
+
 static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
 {
     const uint64_t hash = lofti_frame_page_hash(page, page_idx, store->super.salt);
@@ -48,11 +63,9 @@ static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
     if (entry == NULL || !store->base_torn) {
         uint8_t *base = store->scratch;
         uint8_t *delta = base + LOFTI_PAGE_BYTES;
-        /* By pread, never by a load: an I/O error must be a code, not SIGBUS. */
-        const int error = lofti_file_read_padded(&store->file, base, LOFTI_PAGE_BYTES,
-                                                 page_idx * LOFTI_PAGE_BYTES);
-        if (error != 0) {
-            return lofti_status_system(error, "commit", store->path);
+        const int code = page_base(store, page_idx, base);
+        if (code != LOFT_OK) {
+            return code;
         }
         const uint32_t delta_bytes = lofti_delta_encode(base, page, delta);
         if (delta_bytes == 0 && entry == NULL) {

@@ -7,9 +7,10 @@
  *
  *   | old epoch: commits ... | copy: one commit, full images, new salt |
  *
- *   (a) copy; flush          a crash: the old epoch counts, as before
- *   (b) superblock whose epoch begins at the copy; flush
- *   (c) apply, flush, rewind: as a checkpoint
+ *   (a) the superblock as it is, into the slot that may be torn; flush: what a torn one named is free now
+ *   (b) copy; flush          a crash: the old epoch counts, as before
+ *   (c) superblock whose epoch begins at the copy; flush
+ *   (d) apply, flush, rewind: as a checkpoint
  *
  * Recovering twice, or after a crash in any step, ends in the same images.
  */
@@ -103,7 +104,12 @@ int lofti_store_recover(lofti_store *store)
         return code;
     }
     lofti_super next;
-    code = copy_plan(store, &next);
+    /* A slot that a crash has torn may name the blocks where the copy will go, and the next write to it may
+     * complete it. It is overwritten first. */
+    code = lofti_store_super_trust(store);
+    if (code == LOFT_OK) {
+        code = copy_plan(store, &next);
+    }
     if (code == LOFT_OK) {
         code = copy_write(store, &next);
     }

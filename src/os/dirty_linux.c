@@ -23,34 +23,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/types.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "os/dirty.h"
+#include "os/dirty_scan_linux.h"
 #include "os/map.h"
-
-/* From Linux 6.7's uapi/linux/fs.h, which older headers lack; the layout is fixed for ever, and
- * `size` tells the kernel which one it is. Named apart from the kernel's, which may be there. */
-struct dirty_region {
-    __u64 start, end, categories;
-};
-struct dirty_scan_arg {
-    __u64 size, flags;
-    __u64 start, end, walk_end;
-    __u64 vec, vec_len;
-    __u64 max_pages;
-    __u64 category_inverted, category_mask, category_anyof_mask;
-    __u64 return_mask;
-};
-_Static_assert(sizeof(struct dirty_scan_arg) == 96, "what the kernel knows as its first version");
-#define DIRTY_PAGEMAP_SCAN _IOWR('f', 16, struct dirty_scan_arg)
-#define DIRTY_IS_FILE      ((__u64)1 << 2)
-#define DIRTY_IS_PRESENT   ((__u64)1 << 3)
-#define DIRTY_IS_SWAPPED   ((__u64)1 << 4)
-#define DIRTY_IS_ZERO      ((__u64)1 << 5)
 
 /* Bits of a pagemap word. */
 #define DIRTY_WORD_FILE    ((uint64_t)1 << 61) /* or shared anonymous */
@@ -61,7 +41,7 @@ _Static_assert(sizeof(struct dirty_scan_arg) == 96, "what the kernel knows as it
 #define DIRTY_REGIONS 128u
 #define DIRTY_WORDS   1024u
 
-static int linux_open(intptr_t *handle)
+int lofti_dirty_scan_open(intptr_t *handle)
 {
     const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -71,21 +51,22 @@ static int linux_open(intptr_t *handle)
     return 0;
 }
 
-static void linux_close(intptr_t handle) { (void)close((int)handle); }
+void lofti_dirty_scan_close(intptr_t handle) { (void)close((int)handle); }
 
-static int linux_scan(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                      uint32_t count, uint64_t *walked)
+int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint64_t start,
+                     uint64_t end, lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
 {
     struct dirty_region regions[DIRTY_REGIONS];
     memset(regions, 0, sizeof regions); /* the tools that watch memory do not know this ioctl */
     struct dirty_scan_arg arg = {
         .size = sizeof arg,
+        .flags = question->flags,
         .start = start,
         .end = end,
         .vec = (__u64)(uintptr_t)regions,
         .vec_len = count < DIRTY_REGIONS ? count : DIRTY_REGIONS,
         .category_inverted = DIRTY_IS_FILE | DIRTY_IS_ZERO,
-        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO,
+        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->all_of,
         .category_anyof_mask = DIRTY_IS_PRESENT | DIRTY_IS_SWAPPED,
         /* Regions are split where the returned categories differ: ask for one that never does. */
         .return_mask = DIRTY_IS_FILE,
@@ -100,6 +81,13 @@ static int linux_scan(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty
     }
     *walked = arg.walk_end;
     return found;
+}
+
+static int linux_scan(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                      uint32_t count, uint64_t *walked)
+{
+    const lofti_dirty_question all_private = {0, 0};
+    return lofti_dirty_scan(handle, &all_private, start, end, runs, count, walked);
 }
 
 static bool dirty_is_word_private(uint64_t word)
@@ -145,13 +133,15 @@ static int linux_pagemap(intptr_t handle, uint64_t start, uint64_t end, lofti_di
 
 const lofti_dirty_ops *lofti_dirty_ops_scan(void)
 {
-    static const lofti_dirty_ops table = {linux_open, linux_scan, linux_close};
+    static const lofti_dirty_ops table = {lofti_dirty_scan_open, linux_scan,
+                                          lofti_dirty_scan_close};
     return &table;
 }
 
 const lofti_dirty_ops *lofti_dirty_ops_pagemap(void)
 {
-    static const lofti_dirty_ops table = {linux_open, linux_pagemap, linux_close};
+    static const lofti_dirty_ops table = {lofti_dirty_scan_open, linux_pagemap,
+                                          lofti_dirty_scan_close};
     return &table;
 }
 

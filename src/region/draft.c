@@ -28,8 +28,8 @@ enum {
     DRAFT_TRIES = 16   /* for a name that comes and goes meanwhile, and for random names */
 };
 
-/* The byte of LOFT_LOCK: the last one that a lock can be put on, so that whoever locks the whole file
- * the usual way ("from 0 to infinity") meets it, and whoever locks what is data does not. */
+/* The byte of LOFT_LOCK: the last one that a lock can be put on, so that whoever locks the whole
+ * file the usual way ("from 0 to infinity") meets it, and whoever locks what is data does not. */
 #define DRAFT_LOCK_OFF ((uint64_t)INT64_MAX - 1)
 
 static int draft_fail(const lofti_draft *draft, int error)

@@ -13,7 +13,8 @@
 
 #include "os/file.h"
 
-/* Bytes of the longest path that a temporary name is made beside; longer ones the system refuses. */
+/* Bytes of the longest path that a temporary name is made beside; longer ones the system refuses.
+ * */
 #define LOFTI_DRAFT_PATH_BYTES 4160
 
 typedef struct lofti_draft {
@@ -45,7 +46,8 @@ int lofti_draft_empty(lofti_draft *draft, uint64_t bytes);
 /* LOFT_PREALLOCATE of a range. */
 int lofti_draft_allocate(lofti_draft *draft, uint64_t off, uint64_t bytes);
 int lofti_draft_write(lofti_draft *draft, const void *data, uint64_t bytes);
-/* LOFT_RANDOM: leaves no large folio of the file in the page cache, which sync would write whole. */
+/* LOFT_RANDOM: leaves no large folio of the file in the page cache, which sync would write whole.
+ * */
 int lofti_draft_settle(lofti_draft *draft);
 /* LOFT_REPLACE: gives the new file its name. Partial: the folder's flush may fail after that. */
 int lofti_draft_publish(lofti_draft *draft);

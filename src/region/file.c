@@ -1,7 +1,8 @@
 /*
  * region/file.c - files as regions: create, open, close.
  *
- * The order of steps is what "on failure nothing has changed" rests on: all that can be undone comes
+ * The order of steps is what "on failure nothing has changed" rests on: all that can be undone
+ * comes
  * before what cannot.
  *
  *     check flags and sizes            touches nothing

@@ -24,7 +24,8 @@ typedef struct range_pages {
     size_t bytes; /* 0: nothing to do */
 } range_pages;
 
-/* Finds the region and the pages of (offset, bytes) in it. inner: only those that are whole inside. */
+/* Finds the region and the pages of (offset, bytes) in it. inner: only those that are whole
+ * inside. */
 static int range_find(const char *operation, const void *address, uint64_t off, uint64_t bytes,
                       bool inner, range_pages *out)
 {

@@ -10,10 +10,10 @@
  * Invariants
  * 1. A slab is in exactly one of: the list of partly free ones, the list of empty ones, or none
  *    (it is full).
- * 2. A slab is never unmapped: lock-free readers may still look at a record of it. An empty one gives
- *    its memory back but for the head's page, unless it is the only empty one (so that a process
- *    with one region, coming and going, makes no system calls). So memory is O(live records), and
- *    address space a 64 KiB per 600 records of the most that ever lived.
+ * 2. A slab is never unmapped: lock-free readers may still look at a record of it. An empty one
+ *    gives its memory back but for the head's page, unless it is the only empty one (so that a
+ *    process with one region, coming and going, makes no system calls). So memory is O(live
+ *    records), and address space 64 KiB per 590 records of the most that ever lived.
  * 3. After memory was given back the slab's records read as zeros: free_list is NULL and `unused`
  *    starts again.
  */
@@ -26,7 +26,7 @@
 #include "os/map.h"
 
 enum {
-    SLAB_BYTES = 64 * 1024, /* 600 records: rarely a system call, little lost by a small process */
+    SLAB_BYTES = 64 * 1024, /* 590 records: rarely a system call, little lost by a small process */
     SLAB_HEAD_BYTES = 4096  /* the smallest page: what stays when a slab's memory is given back */
 };
 

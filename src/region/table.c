@@ -2,8 +2,8 @@
  * region/table.c - the registry: a treap of records ordered by address.
  *
  * Why a treap: ordered, so that an inner address finds its region; a record is its own node, so
- * that entering a region cannot fail; no stored balance: a node's priority is a hash of its address.
- * The depth is about 2 ln n, 22 for 60,000 regions.
+ * that entering a region cannot fail; no stored balance: a node's priority is a hash of its
+ * address. The depth is about 2 ln n, 22 for 60,000 regions.
  *
  * Readers take no lock. They read the tree while it may be changed, and accept what they read only
  * if the sequence number was even before and is the same after:
@@ -20,7 +20,8 @@
  *    is given back to the system, and enters it after.
  * 3. A record's memory stays readable for ever (region/records.c), so a reader may follow any stale
  *    link; a bound on its steps ends walks that stale links turned into circles.
- * 4. For every node, left holds lower addresses, right higher ones, and no child has a higher priority.
+ * 4. For every node, left holds lower addresses, right higher ones, and no child has a higher
+ *    priority.
  *
  * Lock order: the mutex is a leaf; system calls under it are those of region/records.c only.
  * fork holds it, so that the child finds the table whole.

@@ -2,8 +2,8 @@
  * region/table.h - the registry: which regions this process has.
  *
  * One per process. Changes take one mutex; lookups take none. A region's record is reserved before
- * the mapping is made, so that entering it cannot fail; nothing here calls libc's malloc. Results are
- * 0 or a negative errno value.
+ * the mapping is made, so that entering it cannot fail; nothing here calls libc's malloc. Results
+ * are 0 or a negative errno value.
  */
 #ifndef LOFTI_REGION_TABLE_H
 #define LOFTI_REGION_TABLE_H

@@ -7,7 +7,8 @@
  *
  * Invariants
  * 1. address - map_at == file_off % page. Memory begins at its page.
- * 2. An empty region holds one reserved page that cannot be touched, so that its address is its own.
+ * 2. An empty region holds one reserved page that cannot be touched, so that its address is its
+ * own.
  */
 #include "region/view.h"
 

@@ -28,8 +28,8 @@ static inline void *lofti_view_pointer(uint64_t address)
  * exceed LOFTI_VIEW_BYTES_MAX by more than a page. */
 uint64_t lofti_view_pages(uint64_t off, uint64_t bytes);
 
-/* LOFT_EOVERFLOW if [off, off + bytes) is no range of any file, LOFT_ENOMEM if it is larger than the
- * address space; with a sentence. */
+/* LOFT_EOVERFLOW if [off, off + bytes) is no range of any file, LOFT_ENOMEM if it is larger than
+ * the address space; with a sentence. */
 int lofti_view_check(const char *operation, const char *path, uint64_t off, uint64_t bytes);
 
 /* Maps as facts->bytes, file_off, flags and kind say, and fills in address, map_at and map_bytes.

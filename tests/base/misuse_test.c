@@ -138,10 +138,7 @@ LOFT_TEST(misuse, handler_and_context_change_together)
     LOFT_CHECK_EQ_UINT(one.wrong + two.wrong, 0);
 }
 
-static void break_a_check(void *arg)
-{
-    LOFTI_CHECK(arg != NULL);
-}
+static void break_a_check(void *arg) { LOFTI_CHECK(arg != NULL); }
 
 LOFT_TEST(check, a_broken_one_names_itself_and_aborts)
 {

@@ -13,7 +13,7 @@
 #include "crash/explore.h"
 #include "support/runner.h"
 
-enum { ENUMERATE_HANG_SECONDS = 60, ENUMERATE_POLL_MS = 20, ENUMERATE_SET_BITS_MAX = 27 };
+enum { ENUMERATE_HANG_SECONDS = 60, ENUMERATE_POLL_MS = 2, ENUMERATE_SET_BITS_MAX = 27 };
 
 typedef struct crash_run {
     const crash_plan *plan;
@@ -110,9 +110,9 @@ static void report_end(const crash_run *run, unsigned worker, const char *how, i
 }
 
 typedef struct crash_worker {
-    pid_t process; /* 0: ended */
     uint64_t beats;
     double beat_at;
+    pid_t process; /* 0: ended */
     bool hung;
 } crash_worker;
 

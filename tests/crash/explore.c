@@ -82,7 +82,7 @@ static void try_some_pairs(crash_explorer *explorer, uint64_t states)
 {
     const uint32_t count = count_of(explorer);
     choose_all(explorer, false);
-    for (uint64_t n = 0; n < states && !done(explorer); n++) {
+    for (uint64_t n = 0; n < states && count > 0 && !done(explorer); n++) {
         const uint32_t i = (uint32_t)(crash_random(explorer) % count);
         const uint32_t j = (uint32_t)(crash_random(explorer) % count);
         crash_walk_choose(explorer->walk, i, true);
@@ -111,7 +111,7 @@ static void try_random(crash_explorer *explorer, uint64_t states)
 {
     static const uint32_t shares[] = {128, 64, 192, 12, 244}; /* of 256 */
     const uint32_t count = count_of(explorer);
-    for (uint64_t n = 0; n < states && !done(explorer); n++) {
+    for (uint64_t n = 0; n < states && count > 0 && !done(explorer); n++) {
         const uint64_t shape = crash_random(explorer) % 7;
         uint32_t first = 0, end = count;
         uint32_t inside = shape < 5 ? shares[shape] : 256;

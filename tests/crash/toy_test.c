@@ -29,7 +29,7 @@ LOFT_TEST(toy, the_right_store_survives_every_crash)
     const crash_options options = {.states = loft_test_scale(30000, 1000000, 20000000),
                                    .seed = loft_test_seed(),
                                    .workers = TOY_WORKERS,
-                                   .nested_every = 53,
+                                   .nested_every = 31,
                                    .nested_states = 256};
     uint64_t states = 0, nested = 0;
     double seconds = 0;

@@ -96,7 +96,8 @@ LOFT_TEST(delta, random_changes_come_back)
         const uint64_t runs = loft_test_random_below(&random, 40);
         for (uint64_t run = 0; run < runs; run++) {
             const uint64_t off = loft_test_random_below(&random, PAGE);
-            uint64_t bytes = 1 + loft_test_random_below(&random, 1u << loft_test_random_below(&random, 10));
+            uint64_t bytes =
+                1 + loft_test_random_below(&random, 1u << loft_test_random_below(&random, 10));
             bytes = bytes < PAGE - off ? bytes : PAGE - off;
             memset(page + off, (int)loft_test_random_below(&random, 256), bytes);
         }

@@ -181,8 +181,13 @@ LOFT_TEST(super, a_base_outside_the_address_space_is_refused)
 LOFT_TEST(super, sizes_outside_the_file_are_refused)
 {
     const uint64_t limit = (uint64_t)LOFTI_CHUNK_COUNT_MAX * LOFTI_CHUNK_BYTES;
-    const uint64_t sizes[] = {0, 1, LOFTI_CHUNK_BYTES - 4096, 64 * MEBIBYTE + 4096, limit * 2,
-                              limit + LOFTI_CHUNK_BYTES, UINT64_MAX};
+    const uint64_t sizes[] = {0,
+                              1,
+                              LOFTI_CHUNK_BYTES - 4096,
+                              64 * MEBIBYTE + 4096,
+                              limit * 2,
+                              limit + LOFTI_CHUNK_BYTES,
+                              UINT64_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         lofti_super super = super_make();
         super.file_bytes = sizes[i];
@@ -226,8 +231,8 @@ LOFT_TEST(super, hostile_extents_are_refused)
     const uint64_t chunk = LOFTI_CHUNK_BYTES;
     check_extent(0, LOFTI_JOURNAL_OFF, 4096, LOFT_OK);
     check_extent(0, chunk - 4096, 4096, LOFT_OK);
-    check_extent(0, LOFTI_JOURNAL_OFF, 0, LOFT_ECORRUPT);        /* empty */
-    check_extent(0, 0, 4096, LOFT_ECORRUPT);                     /* over the superblocks */
+    check_extent(0, LOFTI_JOURNAL_OFF, 0, LOFT_ECORRUPT); /* empty */
+    check_extent(0, 0, 4096, LOFT_ECORRUPT);              /* over the superblocks */
     check_extent(0, LOFTI_JOURNAL_OFF - 4096, 8192, LOFT_ECORRUPT);
     check_extent(0, LOFTI_JOURNAL_OFF, chunk, LOFT_ECORRUPT);    /* into the heap */
     check_extent(0, chunk, chunk, LOFT_ECORRUPT);                /* not in chunk 0 */
@@ -250,8 +255,8 @@ LOFT_TEST(super, hostile_extents_are_refused)
 
 LOFT_TEST(super, impossible_extent_counts_are_refused)
 {
-    const uint32_t counts[] = {0, 4, LOFTI_SUPER_EXTENTS_MAX, LOFTI_SUPER_EXTENTS_MAX + 1,
-                               1u << 31, UINT32_MAX};
+    const uint32_t counts[] = {
+        0, 4, LOFTI_SUPER_EXTENTS_MAX, LOFTI_SUPER_EXTENTS_MAX + 1, 1u << 31, UINT32_MAX};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         lofti_super super = super_make();
         super.extent_count = counts[i]; /* those within the limit name zeroed extents */

@@ -17,8 +17,8 @@ typedef struct loft_test_heap {
     uint64_t usable_bytes; /* from base, written by grow */
     uint32_t gap_every;    /* grow leaves out a chunk every so many calls; 0: never */
     uint32_t grow_calls;
-    uint32_t grow_left; /* calls that succeed before the world runs out; UINT32_MAX: all */
-    uint64_t table_bytes; /* volatile memory held now */
+    uint32_t grow_left;    /* calls that succeed before the world runs out; UINT32_MAX: all */
+    uint64_t table_bytes;  /* volatile memory held now */
     uint64_t unused_bytes; /* told to be unused */
     bool drops;            /* unused memory becomes zeros */
     bool fixed;            /* cannot grow */

@@ -17,13 +17,13 @@ typedef struct model_block {
     uint8_t seed;
 } model_block;
 
-typedef struct model {
+typedef struct model_state {
     loft_test_heap test;
     loft_test_random random;
     size_t max_bytes;
     uint32_t slots;
     model_block blocks[MODEL_SLOTS];
-} model;
+} model_state;
 
 /* Ends and a few bytes between are enough to see an overlap; large blocks stay cheap. */
 static void model_fill(model_block *block)
@@ -50,14 +50,15 @@ static void model_verify(const model_block *block, size_t bytes)
     }
 }
 
-static size_t model_size(model *model)
+static size_t model_size(model_state *model)
 {
     const uint64_t dice = loft_test_random_below(&model->random, 100);
     const size_t most = dice < 70 ? 1024 : dice < 95 ? 64 << 10 : model->max_bytes;
-    return loft_test_random_below(&model->random, most < model->max_bytes ? most : model->max_bytes);
+    return loft_test_random_below(&model->random,
+                                  most < model->max_bytes ? most : model->max_bytes);
 }
 
-static void model_alloc(model *model, model_block *block)
+static void model_alloc(model_state *model, model_block *block)
 {
     const size_t bytes = model_size(model);
     const uint64_t dice = loft_test_random_below(&model->random, 10);
@@ -86,7 +87,7 @@ static void model_alloc(model *model, model_block *block)
     model_fill(block);
 }
 
-static void model_step(model *model)
+static void model_step(model_state *model)
 {
     model_block *block = &model->blocks[loft_test_random_below(&model->random, model->slots)];
     if (block->at == NULL) {
@@ -121,7 +122,7 @@ static int model_by_address(const void *a, const void *b)
 }
 
 /* The walk is the model, in order. */
-static void model_compare(model *model)
+static void model_compare(model_state *model)
 {
     loft_block cursor = {.struct_bytes = sizeof cursor};
     qsort(model->blocks, model->slots, sizeof model->blocks[0], model_by_address);
@@ -149,7 +150,7 @@ static void model_compare(model *model)
     loft_test_heap_check(&model->test);
 }
 
-static void model_run(model *model, uint64_t steps)
+static void model_run(model_state *model, uint64_t steps)
 {
     for (uint64_t i = 0; i < steps; i++) {
         model_step(model);
@@ -172,7 +173,7 @@ static void model_run(model *model, uint64_t steps)
     loft_test_heap_end(&model->test);
 }
 
-static model one;
+static model_state one;
 
 LOFT_TEST(heap_model, a_growing_heap)
 {

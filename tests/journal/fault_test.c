@@ -12,6 +12,7 @@ static store_world world;
 /* What a crash may leave beside `committed`: a commit whose outcome is unknown. */
 static uint64_t doubtful[WORLD_PAGES];
 static bool in_doubt;
+static bool large; /* with a commit that does not fit the journal */
 
 static bool is_documented(int code, const fault_plan *plan)
 {
@@ -75,7 +76,7 @@ static void live(const fault_plan *plan)
     }
     if (!poisoned()) {
         set_range(0, 2, 0);
-        set_range(200, 1400, 0x900); /* beyond the journal's end */
+        set_range(200, large ? 1400 : 210, 0x900); /* beyond the journal's end */
         commit_under_faults(plan);
     }
     if (!poisoned()) {
@@ -135,13 +136,16 @@ static uint64_t sweep(fault_plan plan)
 
 static void sweep_action(enum fault_action action, int error, uint64_t times)
 {
-    const fault_plan plan = {.action = action,
-                             .kinds = FAULT_MASK_CHANGES | FAULT_MASK(FAULT_PREAD) |
-                                      FAULT_MASK(FAULT_INFO) | FAULT_MASK(FAULT_LOCK),
-                             .times = times,
-                             .error = error};
-    const uint64_t points = sweep(plan);
-    LOFT_CHECK_GT_UINT(points, 20);
+    fault_plan plan = {.action = action,
+                       .kinds =
+                           FAULT_MASK_CHANGES | FAULT_MASK(FAULT_INFO) | FAULT_MASK(FAULT_LOCK),
+                       .times = times,
+                       .error = error};
+    large = true;
+    LOFT_CHECK_GT_UINT(sweep(plan), 20);
+    large = false; /* every page is read: without the many, a sweep over reads stays short */
+    plan.kinds = FAULT_MASK(FAULT_PREAD);
+    LOFT_CHECK_GT_UINT(sweep(plan), 20);
 }
 
 LOFT_TEST(faults, once_enospc) { sweep_action(FAULT_FAIL, ENOSPC, 1); }
@@ -217,8 +221,7 @@ static void sweep_open(enum fault_action action, int error, uint64_t times)
 {
     fault_plan plan = {.action = action, .times = times, .error = error};
     for (int writing = 0; writing < 2; writing++) {
-        for (plan.first = 1; open_under(&plan, writing != 0); plan.first++) {
-        }
+        for (plan.first = 1; open_under(&plan, writing != 0); plan.first++) {}
         LOFT_CHECK_GT_UINT(plan.first, 4);
     }
 }

@@ -170,8 +170,7 @@ LOFT_TEST(hold, a_file_cut_under_its_writer_is_noticed_before_anything_is_writte
 
 static void fail_sync(uint64_t nth)
 {
-    const fault_plan plan = {
-        FAULT_FAIL, FAULT_MASK(FAULT_SYNC), nth, 1, 5 /* EIO */, NULL, NULL};
+    const fault_plan plan = {FAULT_FAIL, FAULT_MASK(FAULT_SYNC), nth, 1, 5 /* EIO */, NULL, NULL};
     fault_fs_set(world.fault, &plan);
 }
 

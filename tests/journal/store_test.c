@@ -212,7 +212,8 @@ LOFT_TEST(store, a_checkpoint_brings_the_pages_to_their_places)
     world_set(&world, 0, 0x05); /* a delta: it needs sealing */
     world_set(&world, WORLD_PAGES - 1, 0x2202);
     LOFT_CHECK_OK(world_commit(&world));
-    LOFT_CHECK_EQ_UINT(world_file_bytes(&world), LOFTI_CHUNK_BYTES); /* commits stay in the journal */
+    LOFT_CHECK_EQ_UINT(world_file_bytes(&world),
+                       LOFTI_CHUNK_BYTES); /* commits stay in the journal */
     const uint64_t salt = world.store.super.salt;
     count_reset();
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
@@ -324,8 +325,9 @@ LOFT_TEST(store, claims_beyond_the_limit_are_refused)
     const uint64_t end = world.store.space_end;
     LOFT_CHECK_ERR(lofti_store_claim(&world.store, 1, end, &off), LOFT_ENOMEM);
     LOFT_CHECK_ERR(lofti_store_claim(&world.store, UINT64_MAX, UINT64_MAX, &off), LOFT_ENOMEM);
-    LOFT_CHECK_ERR(lofti_store_claim(&world.store, UINT64_MAX / LOFTI_CHUNK_BYTES, UINT64_MAX, &off),
-                   LOFT_ENOMEM);
+    LOFT_CHECK_ERR(
+        lofti_store_claim(&world.store, UINT64_MAX / LOFTI_CHUNK_BYTES, UINT64_MAX, &off),
+        LOFT_ENOMEM);
     LOFT_CHECK_EQ_UINT(off, 77);
     LOFT_CHECK_EQ_UINT(world.store.space_end, end);
     LOFT_CHECK_OK(lofti_store_claim(&world.store, 1, end + LOFTI_CHUNK_BYTES, &off));
@@ -347,7 +349,8 @@ static void random_walk(bool real, uint64_t steps)
             world_close(&world);
             world_open(&world);
         } else {
-            const uint64_t pages = loft_test_random_below(&random, 1u << loft_test_random_below(&random, 8));
+            const uint64_t pages =
+                loft_test_random_below(&random, 1u << loft_test_random_below(&random, 8));
             for (uint64_t k = 0; k < pages; k++) {
                 world_set(&world, loft_test_random_below(&random, WORLD_PAGES),
                           loft_test_random_below(&random, 8) * 0x123);

@@ -1,8 +1,6 @@
 /* A store with a model beside it; see store_world.h. */
 #include "journal/store_world.h"
 
-#include <stdlib.h>
-
 #include "base/status.h"
 #include "loft/error.h"
 
@@ -151,23 +149,34 @@ bool world_matches(store_world *world, const uint64_t *stamps)
 
 void world_check(store_world *world) { LOFT_CHECK_TRUE(world_matches(world, world->committed)); }
 
+/* Where clones cannot be had: all but the holes. */
+static void copy_data(const lofti_file *to, const lofti_file *from)
+{
+    static uint8_t piece[1 << 20];
+    int64_t off = lofti_file_seek(from, 0, false);
+    while (off >= 0) {
+        const int64_t end = lofti_file_seek(from, (uint64_t)off, true);
+        LOFT_CHECK_GT_INT(end, off);
+        while (off < end) {
+            const size_t bytes =
+                (size_t)(end - off < (int64_t)sizeof piece ? end - off : (int64_t)sizeof piece);
+            LOFT_CHECK_EQ_INT(lofti_file_read(from, piece, bytes, (uint64_t)off), 0);
+            LOFT_CHECK_EQ_INT(lofti_file_write(to, piece, bytes, (uint64_t)off), 0);
+            off += (int64_t)bytes;
+        }
+        off = lofti_file_seek(from, (uint64_t)end, false);
+    }
+}
+
 void world_copy(store_world *world, const char *path)
 {
-    const uint64_t bytes = world_file_bytes(world);
-    uint8_t *image = malloc(bytes);
-    LOFT_CHECK_NOT_NULL(image);
-    world_read_file(world, 0, image, bytes);
+    lofti_file from = world_file(world, world->path, LOFTI_OPEN_READ);
     lofti_file to =
         world_file(world, path, LOFTI_OPEN_WRITE | LOFTI_OPEN_CREATE | LOFTI_OPEN_TRUNCATE);
-    LOFT_CHECK_EQ_INT(lofti_file_resize(&to, bytes), 0);
-    for (uint64_t off = 0; off < bytes; off += WORLD_PAGE_BYTES) { /* holes stay holes */
-        static const uint8_t zeros[WORLD_PAGE_BYTES];
-        if (memcmp(image + off, zeros, sizeof zeros) != 0) {
-            LOFT_CHECK_EQ_INT(lofti_file_write(&to, image + off, WORLD_PAGE_BYTES, off), 0);
-        }
-    }
+    LOFT_CHECK_EQ_INT(lofti_file_resize(&to, world_file_bytes(world)), 0);
+    copy_data(&to, &from);
     LOFT_CHECK_EQ_INT(lofti_file_close(&to), 0);
-    free(image);
+    LOFT_CHECK_EQ_INT(lofti_file_close(&from), 0);
 }
 
 bool world_image_matches(store_world *world, const uint64_t *stamps)

@@ -91,6 +91,8 @@ void fault_map_set(unsigned kinds, uint64_t nth, uint64_t times, int error, bool
     lofti_map_ops_set(&table);
 }
 
+uint64_t fault_map_count(void) { return plan.count; }
+
 uint64_t fault_map_clear(void)
 {
     lofti_map_ops_set(NULL);

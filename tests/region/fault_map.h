@@ -19,9 +19,11 @@ enum fault_map_kind {
     FAULT_MAP_ALL = 0x7f
 };
 
-/* The Nth (from 1) call of the kinds, and `times` - 1 after it, answer -error. drop: a fixed mapping
- * that fails has unmapped what was there before, as some kernels do. */
+/* The Nth (from 1) call of the kinds, and `times` - 1 after it, answer -error. drop: a fixed
+ * mapping that fails has unmapped what was there before, as some kernels do. */
 void fault_map_set(unsigned kinds, uint64_t nth, uint64_t times, int error, bool drop);
+/* Calls of the kinds since. */
+uint64_t fault_map_count(void);
 /* Back to the system's table. Returns: how often it struck. */
 uint64_t fault_map_clear(void);
 

@@ -364,3 +364,45 @@ LOFT_TEST(region_fault, ranges_tell_what_the_system_refused)
     (void)fault_map_clear();
     LOFT_CHECK_OK(loft_free(memory));
 }
+
+/* --- How many calls of the system a call takes --------------------------------------------- */
+
+static void check_file_calls(const fault_fs *fs, uint64_t times)
+{
+    for (int kind = 0; kind < FAULT_KINDS; kind++) {
+        const bool is_used = kind == FAULT_OPEN || kind == FAULT_INFO || kind == FAULT_CLOSE;
+        LOFT_CHECK_EQ_UINT(fault_fs_calls(fs, (enum fault_kind)kind), is_used ? times : 0);
+    }
+}
+
+LOFT_TEST(region_calls, open_and_close_take_no_more_than_they_must)
+{
+    const char *path = loft_test_tmp_path("f");
+    LOFT_CHECK_OK(loft_close(loft_create(path, 100, 0)));
+    fault_fs *fs = fault_fs_create(lofti_file_ops_system());
+    lofti_file_ops_set(fault_fs_ops(fs));
+    const unsigned flags[] = {LOFT_READ, LOFT_COPY, LOFT_WRITE | LOFT_ASYNC};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        fault_map_set(FAULT_MAP_ALL, UINT64_MAX, 1, EIO, false);
+        LOFT_CHECK_OK(loft_close(loft_open(path, flags[i], 0, 0, NULL)));
+        LOFT_CHECK_EQ_UINT(fault_map_count(), 2); /* map and unmap */
+        check_file_calls(fs, i + 1);
+    }
+    fault_map_set(FAULT_MAP_ALL, UINT64_MAX, 1, EIO, false);
+    LOFT_CHECK_OK(loft_close(loft_open(path, LOFT_WRITE, 0, 0, NULL)));
+    LOFT_CHECK_EQ_UINT(fault_map_count(), 3); /* and sync */
+    (void)fault_map_clear();
+    lofti_file_ops_set(NULL);
+    fault_fs_destroy(fs);
+}
+
+LOFT_TEST(region_calls, malloc_and_free_take_two)
+{
+    LOFT_CHECK_OK(loft_free(loft_malloc(1)));
+    fault_map_set(FAULT_MAP_ALL, UINT64_MAX, 1, EIO, false);
+    for (unsigned i = 1; i <= 100; i++) {
+        LOFT_CHECK_OK(loft_free(loft_malloc(i * 1000)));
+        LOFT_CHECK_EQ_UINT(fault_map_count(), 2 * i);
+    }
+    (void)fault_map_clear();
+}

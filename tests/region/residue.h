@@ -14,7 +14,8 @@ typedef struct residue {
     uint64_t mapped_bytes;
 } residue;
 
-/* Mapped bytes, not mappings: neighbours merge, and sanitizers split theirs. Call it once something was mapped and released: the registry keeps its first memory. */
+/* Mapped bytes, not mappings: neighbours merge, and sanitizers split theirs. Call it once
+ * something was mapped and released: the registry keeps its first memory. */
 static inline residue residue_take(void)
 {
     residue now = {loft_test_descriptors(), loft_test_entries(loft_test_folder()),

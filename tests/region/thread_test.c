@@ -206,7 +206,7 @@ static void in_child(void)
 LOFT_TEST(region_thread, a_child_forked_while_others_work_can_go_on)
 {
     start();
-    const uint64_t forks = loft_test_scale(50, 2000, 2000);
+    const uint64_t forks = loft_test_scale(50, 500, 500);
     for (uint64_t i = 0; i < forks; i++) {
         const pid_t child = fork();
         LOFT_CHECK_SYS(child);

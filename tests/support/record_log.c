@@ -16,12 +16,10 @@ static void *grown(void *memory, size_t bytes)
     return larger;
 }
 
-void record_require(bool condition, const char *what)
+_Noreturn void record_fail(const char *what)
 {
-    if (!condition) {
-        fprintf(stderr, "record_fs: %s\n", what);
-        abort();
-    }
+    fprintf(stderr, "record_fs: %s\n", what);
+    abort();
 }
 
 record_op *record_append(record_fs *fs, uint32_t kind, uint32_t node)

@@ -31,8 +31,14 @@ struct record_fs {
     size_t binding_count;
 };
 
+_Noreturn void record_fail(const char *what);
 /* Aborts, with the reason, unless the condition holds. */
-void record_require(bool condition, const char *what);
+static inline void record_require(bool condition, const char *what)
+{
+    if (!condition) {
+        record_fail(what);
+    }
+}
 
 record_op *record_append(record_fs *fs, uint32_t kind, uint32_t node);
 /* Room for `bytes` more at the end of the log's data. */
