@@ -103,6 +103,10 @@ for signal in TERM INT HUP; do
         timeout -s "$signal" "$delay" "$demo" --program "$program" --rounds 1000 text \
             >out 2>err || status=$?
         ((status == 124)) || fail "it ended with $status before a $signal: $(<err)"
+        for _ in {1..100}; do # its guard removes the folder when all else of it has ended
+            [[ -n $(ls -A tmp) ]] || break
+            sleep 0.1
+        done
         [[ -z $(ls -A tmp) ]] || fail "a $signal after $delay s left $(ls -A tmp)"
     done
 done

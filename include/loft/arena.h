@@ -48,7 +48,8 @@ extern "C" {
 typedef struct loft_arena loft_arena;
 
 enum loft_durability {
-    LOFT_DURABLE = 1 /* commit returns when the change is on the device; the default */
+    LOFT_DURABLE = 1, /* commit returns when the change is on the device; the default */
+    LOFT_ORDERED = 2  /* it does not wait: as loft_arena_commit_async */
 };
 
 /* loft_arena_open. The values are shared with the raw tier where the names are
@@ -227,6 +228,17 @@ int loft_arena_each_root(loft_arena *arena, loft_root_fn *fn, void *context);
  *   mutation section longer than options.gate_timeout_ms; nothing changed.
  * Threads: any, one after the other; the others outside or in sections. Inside one's own section: misuse. Source: docs/durability.md. */
 int loft_arena_commit(loft_arena *arena);
+
+/* As loft_arena_commit, but returns before the change is durable. Out: *sequence, may be NULL: the number to
+ * wait for. Durable: one write; the flush comes with loft_arena_wait, the next durable commit, a checkpoint or
+ * close. Commits become durable in order: after a power cut the arena is as of some commit not older than the last
+ * flush, never a mixture. After a mere kill of the program nothing is lost. */
+int loft_arena_commit_async(loft_arena *arena, uint64_t *sequence);
+
+/* Waits until every commit up to `sequence` is durable; UINT64_MAX: every commit that has returned.
+ * Durable: at most one flush, shared by all threads that wait. Returns: 0 or LOFT_EPOISONED, LOFT_ENOTSUP,
+ * LOFT_EREADONLY, LOFT_EFORKED. Threads: any, at any time but inside one's own mutation section. */
+int loft_arena_wait(loft_arena *arena, uint64_t sequence);
 
 /* Drops every change since the last commit, blocks and roots included.
  * Atomic: in memory only; the file is not touched. Durable: nothing changes.

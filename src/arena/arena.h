@@ -54,7 +54,8 @@ struct loft_arena {
     lofti_store store;
     bool has_store; /* false: anonymous */
     bool writable;
-    bool forked; /* this is the child's copy of a file arena */
+    bool forked;         /* this is the child's copy of a file arena */
+    uint32_t durability; /* enum loft_durability */
     uint64_t journal_limit_bytes;
     uint64_t gate_timeout_ms;
     lofti_gate gate; /* mutation sections */
@@ -145,7 +146,8 @@ int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint
 
 /* --- commit.c ------------------------------------------------------------------------------------ */
 
-int lofti_commit_locked(loft_arena *arena);
+/* Captures and writes; `flush`: and makes durable, also what earlier commits left unflushed. */
+int lofti_commit_locked(loft_arena *arena, bool flush);
 int lofti_checkpoint_locked(loft_arena *arena);
 
 /* --- create.c, attach.c --------------------------------------------------------------------------- */

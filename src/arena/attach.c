@@ -137,7 +137,9 @@ static int attach_map(loft_arena *arena)
 {
     if (arena->store.frontier <= LOFTI_HEAP_OFF) {
         return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path,
-                                 "it has no heap: its creation was never committed");
+                                 "it has no heap: its creation was never committed (superblock at "
+                                 "offset %llu)",
+                                 (unsigned long long)arena->store.slot_good * LOFTI_SUPER_BYTES);
     }
     int code = lofti_space_map_file(arena, arena->store.frontier);
     if (code == LOFT_OK && lofti_store_has_journal(&arena->store)) {

@@ -40,7 +40,7 @@ static int commit_capture(loft_arena *arena, uint64_t *frontier)
     return code;
 }
 
-int lofti_commit_locked(loft_arena *arena)
+int lofti_commit_locked(loft_arena *arena, bool flush)
 {
     uint64_t frontier = 0;
     int code = gate_close(arena, "commit");
@@ -50,7 +50,8 @@ int lofti_commit_locked(loft_arena *arena)
     code = commit_capture(arena, &frontier);
     lofti_gate_open(&arena->gate);
     if (code == LOFT_OK) {
-        code = lofti_store_commit(&arena->store, frontier);
+        code = flush ? lofti_store_commit(&arena->store, frontier)
+                     : lofti_store_commit_unflushed(&arena->store, frontier);
     }
     if (code == LOFT_OK) {
         lofti_track_settled(arena); /* C7: only now; a failed commit's pages are looked at again */
@@ -82,6 +83,7 @@ static int commit_enter(loft_arena *arena, const char *operation)
     if (code != LOFT_OK) {
         return code;
     }
+    LOFTI_ASSERT(arena != NULL); /* usable */
     if (!arena->has_store) {
         return lofti_status_fail(LOFT_ENOTSUP, operation, NULL, "an anonymous arena has no file");
     }
@@ -98,18 +100,48 @@ static int commit_enter(loft_arena *arena, const char *operation)
     return LOFT_OK;
 }
 
-int loft_arena_commit(loft_arena *arena)
+static int commit_and_limit(loft_arena *arena, bool flush, uint64_t *sequence)
 {
     int code = commit_enter(arena, "commit");
     if (code != LOFT_OK) {
         return code;
     }
-    code = lofti_commit_locked(arena);
+    code = lofti_commit_locked(arena, flush);
+    *sequence = arena->store.sequence;
     if (code == LOFT_OK && lofti_store_journal_bytes(&arena->store) > arena->journal_limit_bytes) {
         code = lofti_checkpoint_locked(arena);
     }
     (void)pthread_mutex_unlock(&arena->commit_mutex);
     return code;
+}
+
+int loft_arena_commit(loft_arena *arena)
+{
+    uint64_t sequence = 0;
+    const bool flush = arena == NULL || arena->durability != LOFT_ORDERED;
+    return commit_and_limit(arena, flush, &sequence);
+}
+
+int loft_arena_commit_async(loft_arena *arena, uint64_t *sequence)
+{
+    uint64_t own = 0;
+    const int code = commit_and_limit(arena, false, &own);
+    if (sequence != NULL) {
+        *sequence = own;
+    }
+    return code;
+}
+
+int loft_arena_wait(loft_arena *arena, uint64_t sequence)
+{
+    const int code = commit_enter(arena, "wait");
+    if (code != LOFT_OK) {
+        return code;
+    }
+    const uint64_t newest = arena->store.sequence;
+    (void)pthread_mutex_unlock(&arena->commit_mutex);
+    /* Outside of the lock: other threads go on committing, and their commits share the next flush. */
+    return lofti_store_wait(&arena->store, sequence < newest ? sequence : newest, newest);
 }
 
 int loft_arena_checkpoint(loft_arena *arena)

@@ -47,6 +47,7 @@ int lofti_arena_new(const char *path, const loft_arena_options *options, loft_ar
     arena->reserve_bytes = lofti_arith_down(arena->reserve_bytes, LOFTI_CHUNK_BYTES);
     arena->journal_limit_bytes =
         options->journal_limit_bytes != 0 ? options->journal_limit_bytes : CREATE_JOURNAL_LIMIT;
+    arena->durability = options->durability != 0 ? options->durability : LOFT_DURABLE;
     arena->gate_timeout_ms =
         options->gate_timeout_ms != 0 ? options->gate_timeout_ms : CREATE_GATE_TIMEOUT_MS;
     (void)pthread_mutex_init(&arena->commit_mutex, NULL);
@@ -158,7 +159,7 @@ static int create_build(loft_arena *arena, const loft_arena_options *options, lo
     if (code == LOFT_OK) {
         code = create_heap(arena);
     }
-    return code == LOFT_OK ? lofti_commit_locked(arena) : code;
+    return code == LOFT_OK ? lofti_commit_locked(arena, true) : code;
 }
 
 /* An open new file that has no name, or a temporary one, which is then in `temporary`. */
@@ -227,12 +228,13 @@ static int create_in(loft_arena *arena, const loft_arena_options *options, unsig
 int lofti_arena_create(const char *path, const loft_arena_options *options, unsigned flags,
                        loft_arena **out)
 {
-    char temporary[4096 + CREATE_SUFFIX_BYTES];
+    char temporary[4096 + CREATE_SUFFIX_BYTES] = "";
     loft_arena *arena = NULL;
     int code = lofti_arena_new(path, options, &arena);
     if (code != LOFT_OK) {
         return code;
     }
+    LOFTI_ASSERT(arena != NULL);
     int error = lofti_sys_random(arena->uuid, sizeof arena->uuid);
     uuid_make(arena->uuid);
     lofti_file file = {0};
@@ -257,6 +259,7 @@ int lofti_arena_create_anonymous(const loft_arena_options *options, loft_arena *
     if (code != LOFT_OK) {
         return code;
     }
+    LOFTI_ASSERT(arena != NULL);
     const int error = lofti_sys_random(arena->uuid, sizeof arena->uuid);
     uuid_make(arena->uuid);
     arena->writable = true;

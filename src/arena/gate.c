@@ -218,6 +218,7 @@ int lofti_gate_enter(lofti_gate *gate)
         cached_id = gate->id;
         cached_slot = slot;
     }
+    LOFTI_ASSERT(slot != NULL); /* found or made */
     if (slot->depth++ == 0 && LOFTI_UNLIKELY(!slot_try(gate, slot))) {
         slot_wait(gate, slot);
     }

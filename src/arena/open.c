@@ -5,6 +5,7 @@
 
 #include "arena/arena.h"
 #include "base/arith.h"
+#include "base/check.h"
 #include "base/misuse.h"
 #include "base/status.h"
 #include "loft/region.h"
@@ -20,7 +21,7 @@ static const unsigned open_flags_known =
 
 static int options_check(const char *path, const loft_arena_options *options)
 {
-    if (options->durability != 0 && options->durability != LOFT_DURABLE) {
+    if (options->durability > LOFT_ORDERED) {
         return lofti_status_fail(LOFT_EINVAL, "open", path, "unknown durability %u",
                                  options->durability);
     }
@@ -122,6 +123,7 @@ int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *
     loft_arena *arena = NULL;
     const int code = open_checked(path, flags, options, &arena);
     if (code == LOFT_OK) {
+        LOFTI_ASSERT(arena != NULL);
         arena->magic = LOFTI_ARENA_MAGIC;
         lofti_registry_add(arena);
         *out = arena;
@@ -139,7 +141,7 @@ static void arena_release(loft_arena *arena)
 static int close_store(loft_arena *arena)
 {
     (void)pthread_mutex_lock(&arena->commit_mutex);
-    int code = lofti_commit_locked(arena);
+    int code = lofti_commit_locked(arena, true);
     if (code == LOFT_OK) {
         code = lofti_checkpoint_locked(arena);
     }

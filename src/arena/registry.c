@@ -49,6 +49,9 @@ static void fork_parent(void)
     (void)pthread_mutex_unlock(&registry_mutex);
 }
 
+/* The lock knows its holder by a thread id, which is another one in a child: unlocking would not free it. */
+static void renew_roots(loft_arena *arena) { (void)pthread_rwlock_init(&arena->roots_lock, NULL); }
+
 /* The parent's other threads do not exist here: what they cached in a heap is found again in its image. */
 static void forget_threads(loft_arena *arena)
 {
@@ -61,10 +64,11 @@ static void fork_child(void)
     each_anonymous(unlock_grow);
     lofti_heap_fork_child();
     each_anonymous(forget_threads);
-    each_anonymous(unlock_roots);
+    each_anonymous(renew_roots);
     for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
         if (arena->has_store && !arena->forked) {
             arena->forked = true;
+            lofti_heap_fork_lost(arena->heap);
             (void)lofti_file_close(&arena->store.file);
         }
     }

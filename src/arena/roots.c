@@ -273,6 +273,7 @@ static int each_root_locked(const loft_arena *arena, loft_root_fn *fn, void *con
         if (fault != NULL) {
             code = lofti_status_fail(LOFT_ECORRUPT, "root", arena->path, "%s", fault);
         } else if (entry->state == LOFTI_ROOT_LIVE) {
+            LOFTI_ASSERT(fn != NULL); /* the caller refused that */
             code = fn(context, entry->name, loft_at(arena, entry->offset));
         }
     }

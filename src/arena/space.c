@@ -50,12 +50,21 @@ int lofti_space_reserve(loft_arena *arena, uint64_t base, uint64_t least_bytes)
         bytes = lofti_arith_max(lofti_arith_down(bytes / 2, LOFTI_CHUNK_BYTES), least_bytes);
         error = reserve_at(base, bytes, &arena->base);
     }
+    if (error != 0 && base != 0 && lofti_status_code(error) == LOFT_EINVAL) {
+        return lofti_status_fail(LOFT_EADDRESS, "open", arena->path,
+                                 "its address 0x%llx leaves no room for %llu bytes",
+                                 (unsigned long long)base, (unsigned long long)bytes);
+    }
     if (error != 0) {
         return base != 0 && lofti_status_code(error) == LOFT_EEXIST
                    ? space_taken(arena, base, bytes)
                    : lofti_status_system(error, "reserve address space", arena->path);
     }
     arena->reserve_bytes = bytes;
+    if (arena->path[0] != '\0') {
+        /* A child does not have the arena, and may open it for reading at the same place. */
+        (void)lofti_map_advise(arena->base, bytes, LOFTI_ADVICE_DONTFORK);
+    }
     arena->chunk_states_bytes =
         lofti_arith_round_up(bytes / LOFTI_CHUNK_BYTES, lofti_map_page_bytes());
     void *states = NULL;
@@ -112,6 +121,10 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
     const lofti_file *file = state == LOFTI_CHUNK_FILE ? &arena->store.file : NULL;
     uint8_t *at = arena->base + off;
     int error = lofti_map_over(at, bytes, flags, file, file != NULL ? off : 0);
+    if (error == 0) {
+        /* Before anything else can fail: what it was, and its watch, are gone. */
+        memset(arena->chunk_states + off / LOFTI_CHUNK_BYTES, state, bytes / LOFTI_CHUNK_BYTES);
+    }
     if (error == 0 && arena->has_store) {
         /* A child must neither see pages that follow the file nor pay for copying a huge heap. */
         error = lofti_map_advise(at, bytes, LOFTI_ADVICE_DONTFORK);
@@ -119,7 +132,6 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
     if (error != 0) {
         return lofti_status_system(error, "map", arena->path);
     }
-    memset(arena->chunk_states + off / LOFTI_CHUNK_BYTES, state, bytes / LOFTI_CHUNK_BYTES);
     return LOFT_OK;
 }
 
@@ -349,6 +361,7 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
 lofti_heap_host lofti_space_host(loft_arena *arena)
 {
     return (lofti_heap_host){.context = arena,
+                             .reach_bytes = arena->reserve_bytes - LOFTI_HEAP_OFF,
                              .grow = host_grow,
                              .table_alloc = host_table_alloc,
                              .table_free = host_table_free,

@@ -30,7 +30,9 @@ typedef struct track_scan {
     loft_arena *arena;
     lofti_track_fn *fn;
     void *context;
-    bool known; /* pages with the hash of the last commit are passed over */
+    bool known;         /* pages with the hash of the last commit are passed over */
+    uint64_t chunk;     /* the last one that watch_private looked at; 0: none yet */
+    bool chunk_watched; /* what came of it */
 } track_scan;
 
 int lofti_track_start(loft_arena *arena)
@@ -121,8 +123,9 @@ void lofti_track_fresh(loft_arena *arena, uint64_t off, uint64_t bytes)
     }
 }
 
-/* A run of private pages of chunks that are not watched yet: watches them, so that the take that follows
- * reports their pages; where the kernel refuses, reports them here. */
+/* A run of private pages that no watch covers: watches their chunks, so that the take that follows reports the
+ * pages; where the kernel refuses, reports them here. A chunk that was thought to be watched has lost it
+ * (somebody closed the descriptor): it is like any other. */
 static int watch_private(void *context, void *start, size_t bytes)
 {
     track_scan *scan = context;
@@ -131,7 +134,12 @@ static int watch_private(void *context, void *start, size_t bytes)
         const uint64_t chunk = (uint64_t)(at - scan->arena->base) / LOFTI_CHUNK_BYTES;
         uint8_t *chunk_end = scan->arena->base + (chunk + 1) * LOFTI_CHUNK_BYTES;
         const size_t part = (size_t)((chunk_end < end ? chunk_end : end) - at);
-        if (!chunk_watch(scan->arena, chunk)) {
+        if (chunk != scan->chunk) { /* once for each chunk, not for each of its runs */
+            scan->arena->chunk_states[chunk] &= (uint8_t)~LOFTI_CHUNK_WATCHED;
+            scan->chunk = chunk;
+            scan->chunk_watched = chunk_watch(scan->arena, chunk);
+        }
+        if (!scan->chunk_watched) {
             const int code = scan_pages(scan, at, part);
             if (code != 0) {
                 return code;
@@ -142,12 +150,11 @@ static int watch_private(void *context, void *start, size_t bytes)
     return LOFT_OK;
 }
 
-static int scan_unwatched(void *context, uint64_t off, uint64_t bytes, int state)
+static int scan_missed(void *context, uint64_t off, uint64_t bytes, int state)
 {
     track_scan *scan = context;
-    return (state & LOFTI_CHUNK_WATCHED) == 0
-               ? lofti_dirty_private(scan->arena->base + off, bytes, watch_private, scan)
-               : LOFT_OK;
+    (void)state;
+    return lofti_watch_missed(scan->arena->base + off, bytes, watch_private, scan);
 }
 
 static int scan_watched(void *context, uint64_t off, uint64_t bytes, int state)
@@ -183,7 +190,7 @@ static int changed_wp_async(track_scan *scan)
     }
     scan->arena->track_lost =
         true; /* until settled: what the take reports is forgotten by the kernel */
-    const int code = lofti_space_each_run(scan->arena, scan_unwatched, scan);
+    const int code = lofti_space_each_run(scan->arena, scan_missed, scan);
     return code == LOFT_OK ? lofti_space_each_run(scan->arena, scan_watched, scan) : code;
 }
 
@@ -191,11 +198,16 @@ static int changed_wp_async(track_scan *scan)
 
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
 {
-    track_scan scan = {arena, fn, context, false};
+    track_scan scan = {arena, fn, context, false, 0, false};
     if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
         return changed_wp_async(&scan);
     }
     scan.known = !arena->track_lost;
+    if (arena->track_lost) {
+        /* Hashes that a failed commit noted are of contents that were never committed. Pages that a rollback
+         * gives back are not reported again: their hashes must not outlive them. */
+        lofti_index_clear(&arena->known);
+    }
     arena->track_lost = true;
     return lofti_space_each_run(arena, scan_private, &scan);
 }
@@ -243,7 +255,7 @@ bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes)
         return lofti_watch_peek(start, bytes, stop_at_run, NULL) != 0;
     }
     /* Without hashes (wp_async, not watched) every private page may have changed. */
-    track_scan scan = {arena, stop_at_page, NULL, true};
+    track_scan scan = {arena, stop_at_page, NULL, true, 0, false};
     return lofti_dirty_private(start, bytes, scan_pages, &scan) != 0;
 }
 

@@ -18,8 +18,9 @@
  *   POISONED | -              | a flush failed: only reading is allowed
  *
  * Invariants (C1-C9 are those of docs/durability.md):
- *   S1  sequence, chain, position, frontier and the index describe exactly the newest commit that was
- *       flushed by this handle or read at open.
+ *   S1  sequence, chain, position, frontier and the index describe exactly the newest commit that this handle
+ *       wrote or read at open; durable_sequence says up to which they are flushed. As each frame is chained to the
+ *       one before, what a crash leaves of those behind it is a prefix.
  *   S2  A superblock is never written over the newest good one nor over the one before it.
  *   S3  Unless super_stale, `super` is flushed in slot `slot_good`. It is stale after open (what was read
  *       may be in the cache only) and after a failed write of another; it is renewed before anything
@@ -29,12 +30,13 @@
  *   S5  Base images change in checkpoint only, after every page that changes has a full image in the
  *       flushed journal.
  *
- * Threads: one at a time, but for claim, unclaim and space_end, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
+ * Threads: one at a time, but for claim, unclaim, space_end and wait, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
  */
 #ifndef LOFTI_JOURNAL_STORE_H
 #define LOFTI_JOURNAL_STORE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -86,6 +88,9 @@ typedef struct lofti_store {
     uint64_t position;    /* where the next commit begins */
     uint64_t high;        /* the journal may have content up to here */
     uint64_t chain, sequence, frontier;
+    _Atomic uint64_t durable_sequence; /* commits up to it are flushed */
+    _Atomic bool flush_failed;         /* POISONED is due, found by a thread that only waited */
+    pthread_mutex_t flush_mutex; /* one flush at a time, so that a failure is nobody's success */
     uint64_t file_bytes;         /* as of the newest commit or extension */
     pthread_mutex_t space_mutex; /* guards space_end: a heap grows while a commit is written */
     uint64_t space_end;          /* chunks from here on belong to nobody */
@@ -133,7 +138,13 @@ uint64_t lofti_store_journal_bytes(const lofti_store *store);
 int lofti_store_begin(lofti_store *store);
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page);
 int lofti_store_commit(lofti_store *store, uint64_t frontier);
+/* The same without its flush: it is durable after lofti_store_wait, or with the next flush of any kind. */
+int lofti_store_commit_unflushed(lofti_store *store, uint64_t frontier);
 void lofti_store_cancel(lofti_store *store);
+
+/* Flushes unless commits up to `sequence` are durable. `newest`: the sequence of the newest commit that had
+ * returned before the call. */
+int lofti_store_wait(lofti_store *store, uint64_t sequence, uint64_t newest);
 
 /* Applies and rewinds. LOFT_EPENDING: held off by a reader, or no space; everything stands. */
 int lofti_store_checkpoint(lofti_store *store);

@@ -44,10 +44,13 @@ static int seal_pages(lofti_store *store, const uint64_t *pages)
             return code;
         }
     }
-    if (store->draft.count == 0) {
+    if (store->draft.count == 0 && atomic_load(&store->durable_sequence) >= store->sequence) {
         return LOFT_OK; /* every newest record is full and flushed already */
     }
-    const int code = lofti_append_finish(store, &store->super, store->sequence, store->frontier);
+    const int code =
+        store->draft.count == 0
+            ? LOFT_OK
+            : lofti_append_finish(store, &store->super, store->sequence, store->frontier);
     /* Before this flush the base images are what deltas need; after it nobody needs them. */
     return code != LOFT_OK ? code : lofti_store_flush(store, "checkpoint");
 }
@@ -194,6 +197,10 @@ int lofti_store_checkpoint(lofti_store *store)
     int code = lofti_store_writable(store, "checkpoint");
     if (code != LOFT_OK || !lofti_store_has_journal(store)) {
         return code;
+    }
+    if (atomic_load(&store->flush_failed)) {
+        store->state = LOFTI_STORE_POISONED; /* a thread that waited found it */
+        return lofti_store_writable(store, "checkpoint");
     }
     LOFTI_CHECK(store->state == LOFTI_STORE_IDLE);
     const int error = lofti_file_lock(&store->file, LOFTI_LOCK_EXCLUSIVE, LOFTI_STORE_LOCK_READER);

@@ -14,6 +14,10 @@ int lofti_store_begin(lofti_store *store)
     if (code != LOFT_OK) {
         return code;
     }
+    if (atomic_load(&store->flush_failed)) {
+        store->state = LOFTI_STORE_POISONED; /* a thread that waited found it */
+        return lofti_store_writable(store, "commit");
+    }
     LOFTI_CHECK(store->state == LOFTI_STORE_IDLE);
     lofti_file_info info;
     const int error = lofti_file_info_get(&store->file, &info);
@@ -94,17 +98,7 @@ int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
     return code;
 }
 
-static int commit_write(lofti_store *store, uint64_t frontier)
-{
-    const int code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
-    if (code != LOFT_OK) {
-        return code;
-    }
-    /* Before this flush nothing of the commit counts; after it all of it does. */
-    return lofti_store_flush(store, "commit");
-}
-
-int lofti_store_commit(lofti_store *store, uint64_t frontier)
+int lofti_store_commit_unflushed(lofti_store *store, uint64_t frontier)
 {
     LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
     LOFTI_CHECK(frontier >= store->frontier && frontier <= lofti_store_space_end(store));
@@ -113,7 +107,7 @@ int lofti_store_commit(lofti_store *store, uint64_t frontier)
         return LOFT_OK;
     }
     const uint64_t pages = store->draft.count;
-    const int code = commit_write(store, frontier);
+    const int code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
     if (code != LOFT_OK) {
         lofti_store_cancel(store);
         return code;
@@ -128,4 +122,14 @@ int lofti_store_commit(lofti_store *store, uint64_t frontier)
     store->state = LOFTI_STORE_IDLE;
     lofti_store_verify(store);
     return LOFT_OK;
+}
+
+int lofti_store_commit(lofti_store *store, uint64_t frontier)
+{
+    const int code = lofti_store_commit_unflushed(store, frontier);
+    if (code != LOFT_OK || atomic_load(&store->durable_sequence) >= store->sequence) {
+        return code;
+    }
+    /* Before this flush nothing of the commit counts; after it all of it does. */
+    return lofti_store_flush(store, "commit");
 }

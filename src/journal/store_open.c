@@ -88,6 +88,8 @@ static int store_load(lofti_store *store, bool writing)
     store->frontier = store->super.frontier;
     store->file_bytes = store->super.file_bytes;
     code = lofti_store_scan(store);
+    atomic_store(&store->durable_sequence,
+                 store->sequence); /* a writer copies it before use (C6) */
     return code == LOFT_OK ? store_measure(store) : code;
 }
 
@@ -98,6 +100,7 @@ int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, boo
     *file = (lofti_file){0};
     store->path = path;
     (void)pthread_mutex_init(&store->space_mutex, NULL);
+    (void)pthread_mutex_init(&store->flush_mutex, NULL);
     store->state = writing ? LOFTI_STORE_IDLE : LOFTI_STORE_READ;
     const int code = store_load(store, writing);
     if (code != LOFT_OK) {
@@ -120,6 +123,7 @@ void lofti_store_close(lofti_store *store)
     lofti_index_release(&store->index);
     (void)lofti_file_close(&store->file);
     (void)pthread_mutex_destroy(&store->space_mutex);
+    (void)pthread_mutex_destroy(&store->flush_mutex);
     memset(store, 0, sizeof *store);
 }
 
@@ -203,6 +207,7 @@ int lofti_store_each_page(lofti_store *store, lofti_store_page_fn *fn, void *con
     if (code != LOFT_OK) {
         return code;
     }
+    LOFTI_ASSERT(pages != NULL);
     for (uint64_t i = 0; i < store->index.count && code == LOFT_OK; i++) {
         code = lofti_store_read_page(store, pages[i], store->scratch);
         if (code == LOFT_OK) {

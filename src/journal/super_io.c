@@ -21,19 +21,53 @@ int lofti_store_writable(const lofti_store *store, const char *operation)
     return LOFT_OK;
 }
 
-int lofti_store_flush(lofti_store *store, const char *operation)
+/* Never tried again: after a failed flush the kernel drops the pages' dirty marks, so that the next one
+ * answers 0 while the data is gone. A failure is told to one caller only, so flushes go one by one and
+ * whoever comes after a failed one must not believe its own success. */
+static int flush_once(lofti_store *store, uint64_t sequence)
 {
-    const int error = lofti_file_sync(&store->file, LOFTI_SYNC_DATA);
-    if (error == 0) {
+    (void)pthread_mutex_lock(&store->flush_mutex);
+    int error = 0;
+    if (!atomic_load(&store->flush_failed)) {
+        error = lofti_file_sync(&store->file, LOFTI_SYNC_DATA);
+    }
+    if (error != 0) {
+        atomic_store(&store->flush_failed, true);
+    } else if (!atomic_load(&store->flush_failed) &&
+               atomic_load(&store->durable_sequence) < sequence) {
+        atomic_store(&store->durable_sequence, sequence);
+    }
+    (void)pthread_mutex_unlock(&store->flush_mutex);
+    return error;
+}
+
+static int flush_result(const lofti_store *store, int error, const char *operation)
+{
+    if (!atomic_load(&store->flush_failed)) {
         return LOFT_OK;
     }
-    /* Never tried again: after a failed flush the kernel drops the pages' dirty marks, so that the
-     * next one answers 0 while the data is gone. */
-    store->state = LOFTI_STORE_POISONED;
-    (void)lofti_status_system(error, operation, store->path);
     return lofti_status_fail(LOFT_EPOISONED, operation, store->path,
-                             "flush failed (%s); whether it is on the disk is unknown",
-                             loft_error_text(lofti_status_code(error)));
+                             "a flush failed (%s); whether it is on the disk is unknown",
+                             loft_error_text(error != 0 ? lofti_status_code(error) : LOFT_EIO));
+}
+
+int lofti_store_flush(lofti_store *store, const char *operation)
+{
+    const int error = flush_once(store, store->sequence);
+    const int code = flush_result(store, error, operation);
+    if (code != LOFT_OK) {
+        store->state = LOFTI_STORE_POISONED;
+    }
+    return code;
+}
+
+int lofti_store_wait(lofti_store *store, uint64_t sequence, uint64_t newest)
+{
+    if (atomic_load(&store->durable_sequence) >= sequence) {
+        return LOFT_OK;
+    }
+    const int error = flush_once(store, newest);
+    return flush_result(store, error, "wait");
 }
 
 int lofti_store_super_read(lofti_store *store, bool writing)

@@ -65,8 +65,8 @@ int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint
         .end = end,
         .vec = (__u64)(uintptr_t)regions,
         .vec_len = count < DIRTY_REGIONS ? count : DIRTY_REGIONS,
-        .category_inverted = DIRTY_IS_FILE | DIRTY_IS_ZERO,
-        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->all_of,
+        .category_inverted = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->none_of,
+        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->all_of | question->none_of,
         .category_anyof_mask = DIRTY_IS_PRESENT | DIRTY_IS_SWAPPED,
         /* Regions are split where the returned categories differ: ask for one that never does. */
         .return_mask = DIRTY_IS_FILE,
@@ -86,7 +86,7 @@ int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint
 static int linux_scan(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
                       uint32_t count, uint64_t *walked)
 {
-    const lofti_dirty_question all_private = {0, 0};
+    const lofti_dirty_question all_private = {0, 0, 0};
     return lofti_dirty_scan(handle, &all_private, start, end, runs, count, walked);
 }
 

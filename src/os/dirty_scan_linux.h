@@ -24,6 +24,7 @@ struct dirty_scan_arg {
 };
 _Static_assert(sizeof(struct dirty_scan_arg) == 96, "what the kernel knows as its first version");
 #define DIRTY_PAGEMAP_SCAN _IOWR('f', 16, struct dirty_scan_arg)
+#define DIRTY_IS_WATCHED   ((__u64)1 << 0) /* its mapping is under asynchronous write protection */
 #define DIRTY_IS_WRITTEN   ((__u64)1 << 1) /* not write-protected by userfaultfd */
 #define DIRTY_IS_FILE      ((__u64)1 << 2)
 #define DIRTY_IS_PRESENT   ((__u64)1 << 3)
@@ -37,6 +38,7 @@ _Static_assert(sizeof(struct dirty_scan_arg) == 96, "what the kernel knows as it
 typedef struct lofti_dirty_question {
     uint64_t all_of; /* further categories */
     uint64_t flags;
+    uint64_t none_of;
 } lofti_dirty_question;
 
 /* As lofti_dirty_ops. */

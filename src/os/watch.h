@@ -34,9 +34,13 @@ void lofti_watch_close(lofti_watch *watch);
 int lofti_watch_add(const lofti_watch *watch, void *start, size_t bytes);
 
 /* Calls fn for every run of private pages in a watched range that were stored to since the last take, and
- * protects them. Non-zero stops it, is its result, and leaves the rest unreported and unprotected. */
+ * protects them. Non-zero stops it and is its result; pages behind may then be protected that were not reported.
+ * A range that is not watched is passed over in silence: ask lofti_watch_missed first. */
 int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
 /* The same without protecting: the next take reports them again. */
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
+/* Calls fn for every run of private pages that no watch covers: it never began, or it was lost (somebody
+ * closed the descriptor, mapped over the range). What is watched costs this nothing. */
+int lofti_watch_missed(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
 
 #endif /* LOFTI_OS_WATCH_H */

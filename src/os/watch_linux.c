@@ -66,21 +66,31 @@ static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_
                      uint32_t count, uint64_t *walked)
 {
     /* Not PM_SCAN_CHECK_WPASYNC: it fails only after it has protected what came before. */
-    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, DIRTY_SCAN_PROTECT};
+    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, DIRTY_SCAN_PROTECT, 0};
     return lofti_dirty_scan(handle, &written, start, end, runs, count, walked);
 }
 
 static int scan_peek(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
                      uint32_t count, uint64_t *walked)
 {
-    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, 0};
+    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, 0, 0};
     return lofti_dirty_scan(handle, &written, start, end, runs, count, walked);
+}
+
+static int scan_missed(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                       uint32_t count, uint64_t *walked)
+{
+    /* Decided for each mapping as a whole: those that are watched are passed over unseen. */
+    const lofti_dirty_question missed = {0, 0, DIRTY_IS_WATCHED};
+    return lofti_dirty_scan(handle, &missed, start, end, runs, count, walked);
 }
 
 static const lofti_dirty_ops watch_take_ops = {lofti_dirty_scan_open, scan_take,
                                                lofti_dirty_scan_close};
 static const lofti_dirty_ops watch_peek_ops = {lofti_dirty_scan_open, scan_peek,
                                                lofti_dirty_scan_close};
+static const lofti_dirty_ops watch_missed_ops = {lofti_dirty_scan_open, scan_missed,
+                                                 lofti_dirty_scan_close};
 
 int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
 {
@@ -90,6 +100,11 @@ int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *co
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
 {
     return lofti_dirty_private_by(&watch_peek_ops, start, bytes, fn, context);
+}
+
+int lofti_watch_missed(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
+{
+    return lofti_dirty_private_by(&watch_missed_ops, start, bytes, fn, context);
 }
 
 /* --- The self-test: three rounds of stores, each to be reported once and exactly --------------- */
@@ -127,13 +142,22 @@ static bool test_round(watch_test *test, uint64_t stores, uint64_t want)
     return lofti_watch_take(test->pages, bytes, test_note, test) == 0 && test->mask == want;
 }
 
+/* Whether exactly the pages of `want` are private and not watched. */
+static bool test_missed(watch_test *test, uint64_t want)
+{
+    test->mask = 0;
+    const size_t bytes = WATCH_TEST_PAGES * lofti_map_page_bytes();
+    return lofti_watch_missed(test->pages, bytes, test_note, test) == 0 && test->mask == want;
+}
+
 static bool test_mapping(const lofti_watch *watch, char *pages)
 {
     const size_t bytes = WATCH_TEST_PAGES * lofti_map_page_bytes();
     watch_test test = {pages, 0};
     (void)lofti_map_ops_system()->advise(pages, bytes, LOFTI_ADVICE_NOHUGE);
     pages[0] = 1; /* private before it is watched */
-    return lofti_watch_add(watch, pages, bytes) == 0 &&
+    return test_missed(&test, 1) && lofti_watch_add(watch, pages, bytes) == 0 &&
+           test_missed(&test, 0) &&
            test_round(&test, 0xf0f0000000000000u, 0xf0f0000000000001u) && test_round(&test, 0, 0) &&
            test_round(&test, 0x8010000000000005u, 0x8010000000000005u);
 }
@@ -143,7 +167,7 @@ static bool watch_self_test(void)
 {
     const lofti_map_ops *map = lofti_map_ops_system();
     const size_t bytes = WATCH_TEST_PAGES * lofti_map_page_bytes();
-    lofti_watch watch;
+    lofti_watch watch = {-1};
     void *pages = NULL;
     void *half = NULL;
     const int file = memfd_create("loft-self-test", MFD_CLOEXEC);

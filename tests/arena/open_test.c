@@ -194,7 +194,8 @@ LOFT_TEST(bad_input, one_byte_changed_in_a_superblock)
         size_t bytes = 0;
         uint8_t *image = file_read(path, &bytes);
         const leftovers before = leftovers_before(loft_test_folder());
-        for (size_t off = 0; off < LOFTI_SUPER_SLOTS * sizeof(lofti_super); off++) {
+        const size_t end = LOFTI_SUPER_SLOTS * sizeof(lofti_super);
+        for (size_t off = 0; off < end; off += off % sizeof(lofti_super) < 150 ? 1 : 37) {
             const uint8_t changed = (uint8_t)(image[off] + 1 + loft_test_random_below(&random, 255));
             file_patch(path, off, &changed, 1);
             const uint64_t count = open_damaged(path, 0, &before);

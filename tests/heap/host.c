@@ -100,12 +100,17 @@ void loft_test_heap_make_fixed(loft_test_heap *out, uint64_t bytes)
     host_make(out, bytes, bytes);
 }
 
-void loft_test_heap_reopen(loft_test_heap *test, bool read_only)
+int loft_test_heap_attach(loft_test_heap *test, bool read_only)
 {
     const lofti_heap_host host = host_of(test);
+    return lofti_heap_attach(test->base, test->usable_bytes, read_only, &host, &test->heap);
+}
+
+void loft_test_heap_reopen(loft_test_heap *test, bool read_only)
+{
     lofti_heap_detach(test->heap);
     LOFT_CHECK_EQ_UINT(test->table_bytes, 0);
-    LOFT_CHECK_OK(lofti_heap_attach(test->base, test->usable_bytes, read_only, &host, &test->heap));
+    LOFT_CHECK_OK(loft_test_heap_attach(test, read_only));
 }
 
 static int host_print(void *context, const loft_fault *fault)

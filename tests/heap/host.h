@@ -28,6 +28,8 @@ typedef struct loft_test_heap {
 void loft_test_heap_make(loft_test_heap *out, uint64_t reserve_bytes);
 /* A new heap in a buffer of exactly `bytes`. */
 void loft_test_heap_make_fixed(loft_test_heap *out, uint64_t bytes);
+/* Attaches the image again after lofti_heap_detach; what lofti_heap_attach says. */
+int loft_test_heap_attach(loft_test_heap *test, bool read_only);
 /* Detaches and attaches the same image. */
 void loft_test_heap_reopen(loft_test_heap *test, bool read_only);
 /* Checks the image: fails the test on a fault, printing it. */

@@ -21,49 +21,49 @@ typedef struct worker {
 /* Blocks in transit: a worker swaps one of its blocks for another's. */
 static void *transit[256];
 
-static size_t worker_size(worker *worker)
+static size_t worker_size(worker *self)
 {
-    const uint64_t dice = loft_test_random_below(&worker->random, 100);
-    return 8 + loft_test_random_below(&worker->random, dice < 90 ? 1000 : worker->max_bytes);
+    const uint64_t dice = loft_test_random_below(&self->random, 100);
+    return 8 + loft_test_random_below(&self->random, dice < 90 ? 1000 : self->max_bytes);
 }
 
 /* A block begins with its size and ends with its complement. */
-static uint64_t *worker_alloc(worker *worker)
+static uint64_t *worker_alloc(worker *self)
 {
-    const size_t bytes = (worker_size(worker) + 15) & ~(size_t)7;
-    uint64_t *block = lofti_heap_malloc(worker->heap, bytes);
+    const size_t bytes = (worker_size(self) + 15) & ~(size_t)7;
+    uint64_t *block = lofti_heap_malloc(self->heap, bytes);
     LOFT_CHECK_NOT_NULL(block);
     block[0] = bytes;
     block[bytes / 8 - 1] = ~bytes;
     return block;
 }
 
-static void worker_free(worker *worker, uint64_t *block)
+static void worker_free(worker *self, uint64_t *block)
 {
     if (block != NULL) {
         LOFT_CHECK_EQ_UINT(block[block[0] / 8 - 1], ~block[0]);
         block[0] = 0;
-        lofti_heap_free(worker->heap, block);
+        lofti_heap_free(self->heap, block);
     }
 }
 
 static void *worker_run(void *context)
 {
-    worker *worker = context;
+    worker *self = context;
     uint64_t *slots[SLOTS] = {0};
-    for (uint64_t i = 0; i < worker->steps; i++) {
-        uint64_t **slot = &slots[loft_test_random_below(&worker->random, SLOTS)];
-        const uint64_t dice = loft_test_random_below(&worker->random, 4);
+    for (uint64_t i = 0; i < self->steps; i++) {
+        uint64_t **slot = &slots[loft_test_random_below(&self->random, SLOTS)];
+        const uint64_t dice = loft_test_random_below(&self->random, 4);
         if (dice == 0) {
-            void **there = &transit[loft_test_random_below(&worker->random, 256)];
+            void **there = &transit[loft_test_random_below(&self->random, 256)];
             *slot = __atomic_exchange_n(there, *slot, __ATOMIC_ACQ_REL);
         } else {
-            worker_free(worker, *slot);
-            *slot = dice == 1 ? NULL : worker_alloc(worker);
+            worker_free(self, *slot);
+            *slot = dice == 1 ? NULL : worker_alloc(self);
         }
     }
     for (uint32_t i = 0; i < SLOTS; i++) {
-        worker_free(worker, slots[i]);
+        worker_free(self, slots[i]);
     }
     return NULL;
 }

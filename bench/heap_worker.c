@@ -1,0 +1,183 @@
+/*
+ * heap_worker.c - what all workers of the heap benchmark have in common.
+ *
+ *   WORKER ARGUMENT WORK           serves requests on standard input (heap_plan.h)
+ *   WORKER ARGUMENT WORK ROUNDS    runs alone and prints, for perf and valgrind
+ *
+ * It calls no allocator itself: no stdio, tables from mmap.
+ */
+#include "heap_worker.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAGE_BYTES 4096u /* a block's memory is resident once each of its pages is stored to */
+
+double heap_now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+uint64_t heap_random(uint64_t *state)
+{
+    uint64_t x = *state; /* xorshift64: the same sequence for every competitor */
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    *state = x;
+    return x;
+}
+
+uint32_t heap_random_bytes(uint64_t *state, const heap_work *work)
+{
+    const uint64_t range = (uint64_t)work->bytes_max - work->bytes_min + 1;
+    return work->bytes_min + (uint32_t)(((heap_random(state) >> 32) * range) >> 32);
+}
+
+void heap_die(const char *what)
+{
+    (void)!write(STDERR_FILENO, "heap worker: ", 13);
+    (void)!write(STDERR_FILENO, what, strlen(what));
+    (void)!write(STDERR_FILENO, "\n", 1);
+    _exit(2);
+}
+
+void *heap_table(size_t bytes)
+{
+    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    HEAP_MUST(table != MAP_FAILED);
+    return table;
+}
+
+void heap_shuffle(void **pointers, size_t count, uint64_t *random)
+{
+    for (size_t i = count; i > 1; i--) {
+        const size_t j = heap_random(random) % i;
+        void *const other = pointers[j];
+        pointers[j] = pointers[i - 1];
+        pointers[i - 1] = other;
+    }
+}
+
+/* Bytes of this process in memory. Not from statm: that is counted per processor and lags. */
+static uint64_t resident_bytes(void)
+{
+    char text[4096];
+    const int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    HEAP_MUST(fd >= 0);
+    const ssize_t got = read(fd, text, sizeof text - 1);
+    HEAP_MUST(got > 0 && close(fd) == 0);
+    text[got] = '\0';
+    const char *at = strstr(text, "\nRss:");
+    HEAP_MUST(at != NULL);
+    return strtoull(at + 5, NULL, 10) * 1024;
+}
+
+/* Memory over live bytes: what is resident once every live page is stored to. */
+static double memory_ratio(const heap_state *state)
+{
+    if (state->work->loop != HEAP_REPLACE) {
+        return 0;
+    }
+    uint64_t live = 0;
+    for (size_t i = 0; i < state->work->live; i++) {
+        const heap_slot *slot = &state->slots[i];
+        for (uint64_t at = 0; at < slot->bytes; at += PAGE_BYTES) {
+            slot->block[at] = 1;
+        }
+        slot->block[slot->bytes - 1] = 1;
+        live += slot->bytes;
+    }
+    return (double)(resident_bytes() - state->resident_before) / (double)live;
+}
+
+static double processor_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+static void run_round(heap_state *state, heap_reply *reply)
+{
+    const unsigned threads = state->work->loop >= HEAP_LARSON ? 2 : 1;
+    const double begin = heap_now_ns();
+    const double begin_processor = processor_ns();
+    heap_loops[state->work->loop].round(state, reply->figure);
+    const double had = processor_ns() - begin_processor;
+    reply->stolen = 1 - had / (threads * (heap_now_ns() - begin));
+}
+
+static void serve(heap_state *state)
+{
+    char request;
+    while (read(STDIN_FILENO, &request, 1) == 1) {
+        heap_reply reply = {{0}, 0, 0};
+        if (request == HEAP_REQUEST_ROUND) {
+            run_round(state, &reply);
+        } else {
+            reply.memory = memory_ratio(state);
+        }
+        if (write(STDOUT_FILENO, &reply, sizeof reply) != (ssize_t)sizeof reply) {
+            return;
+        }
+    }
+}
+
+/* Tenths of the figures, without stdio. */
+static void print_figures(const heap_reply *reply)
+{
+    char text[128];
+    size_t length = 0;
+    for (size_t i = 0; i < HEAP_FIGURES; i++) {
+        char digits[24];
+        size_t count = 0;
+        uint64_t tenths = (uint64_t)(reply->figure[i] * 10 + 0.5);
+        do {
+            digits[count++] = (char)('0' + tenths % 10);
+            tenths /= 10;
+        } while (tenths != 0 || count < 2);
+        while (count > 0) {
+            text[length++] = digits[--count];
+            if (count == 1) {
+                text[length++] = '.';
+            }
+        }
+        text[length++] = i + 1 < HEAP_FIGURES ? ' ' : '\n';
+    }
+    (void)!write(STDOUT_FILENO, text, length);
+}
+
+int main(int argc, char **argv)
+{
+    HEAP_MUST(argc == 3 || argc == 4);
+    heap_state state = {.work = heap_work_named(argv[2]), .random = 88172645463325252};
+    HEAP_MUST(state.work != NULL);
+    const size_t live = (size_t)(state.work->live != 0 ? state.work->live : 1) * 2;
+    state.slots = heap_table(live * sizeof *state.slots);
+    state.order = heap_table(live * sizeof *state.order);
+    heap_open(argv[1]);
+    state.resident_before = resident_bytes();
+    if (heap_loops[state.work->loop].setup != NULL) {
+        heap_loops[state.work->loop].setup(&state);
+    }
+    if (argc == 3) {
+        serve(&state);
+    } else {
+        for (long rounds = strtol(argv[3], NULL, 10); rounds > 0; rounds--) {
+            heap_reply reply = {{0}, 0, 0};
+            run_round(&state, &reply);
+            print_figures(&reply);
+        }
+    }
+    heap_close();
+    return 0;
+}

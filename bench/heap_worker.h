@@ -1,0 +1,56 @@
+/*
+ * heap_worker.h - a worker process of the heap benchmark: one allocator, one work.
+ *
+ * heap_worker.c serves the parent; the loops come from heap_loops.h, compiled once for each way to
+ * call an allocator.
+ */
+#ifndef LOFT_BENCH_HEAP_WORKER_H
+#define LOFT_BENCH_HEAP_WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap_plan.h"
+
+/* A block that a work holds. */
+typedef struct heap_slot {
+    unsigned char *block;
+    uint64_t bytes;
+} heap_slot;
+
+typedef struct heap_state {
+    const heap_work *work;
+    heap_slot *slots; /* `live` of them for each thread; not from the allocator measured */
+    void **order;     /* HEAP_BATCH_*, HEAP_PASS: as many pointers */
+    uint64_t random;
+    uint64_t resident_before; /* bytes, before the first block */
+} heap_state;
+
+typedef struct heap_loop {
+    void (*setup)(heap_state *state); /* NULL: nothing to do */
+    void (*round)(heap_state *state, double *figures);
+} heap_loop;
+
+/* What heap_loops.h and the file that includes it define. */
+extern const heap_loop heap_loops[HEAP_LOOPS];
+/* Makes the allocator ready; `argument` is the peer's. */
+void heap_open(const char *argument);
+void heap_close(void);
+
+/* Helpers for loops. */
+double heap_now_ns(void);
+uint64_t heap_random(uint64_t *state);
+uint32_t heap_random_bytes(uint64_t *state, const heap_work *work);
+/* Memory from the system, touched already, never given back. */
+void *heap_table(size_t bytes);
+void heap_shuffle(void **pointers, size_t count, uint64_t *random);
+_Noreturn void heap_die(const char *what);
+
+#define HEAP_MUST(condition)                                                                       \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            heap_die(#condition);                                                                  \
+        }                                                                                          \
+    } while (0)
+
+#endif
