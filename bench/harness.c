@@ -115,8 +115,7 @@ void harness_worker_end(harness_worker *worker)
         (void)close(worker->from);
     }
     if (worker->pid > 0) {
-        while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR) {}
     }
     *worker = (harness_worker){0, -1, -1};
 }

@@ -114,15 +114,7 @@ static void batch_round(heap_state *state, double *figures)
 
 /* --- random replacement ------------------------------------------------------------------------ */
 
-static void replace_setup(heap_state *state)
-{
-    for (size_t i = 0; i < state->work->live; i++) {
-        heap_slot *slot = &state->slots[i];
-        slot->bytes = heap_random_bytes(&state->random, state->work);
-        slot->block = loop_alloc(slot->bytes);
-        memset(slot->block, 1, slot->bytes);
-    }
-}
+#define REPLACE_AGE 4u /* replacements for each block before the first round */
 
 static void replace_run(const heap_work *work, heap_slot *slots, uint64_t *random, uint32_t count)
 {
@@ -132,6 +124,18 @@ static void replace_run(const heap_work *work, heap_slot *slots, uint64_t *rando
         slot->bytes = heap_random_bytes(random, work);
         slot->block = loop_alloc(slot->bytes);
     }
+}
+
+static void replace_setup(heap_state *state)
+{
+    for (size_t i = 0; i < state->work->live; i++) {
+        heap_slot *slot = &state->slots[i];
+        slot->bytes = heap_random_bytes(&state->random, state->work);
+        slot->block = loop_alloc(slot->bytes);
+        memset(slot->block, 1, slot->bytes);
+    }
+    /* What is timed is the long run: memory is torn only after every block was replaced some times. */
+    replace_run(state->work, state->slots, &state->random, state->work->live * REPLACE_AGE);
 }
 
 static void replace_round(heap_state *state, double *figures)
@@ -145,13 +149,14 @@ static void replace_round(heap_state *state, double *figures)
 
 /* --- larson: two lines of threads, each thread inherits the blocks of the one before -------------- */
 
-#define LARSON_LINES       2u
+#define LARSON_LINES        2u
 #define LARSON_REPLACEMENTS 100u /* for each block, before a thread ends */
 
 typedef struct larson_line {
     const heap_work *work;
     heap_slot *slots;
     uint64_t random;
+    unsigned idx;
     pthread_barrier_t *start;
 } larson_line;
 
@@ -167,6 +172,7 @@ static void *larson_head(void *context)
 {
     larson_line *line = context;
     const uint32_t each = line->work->live * LARSON_REPLACEMENTS;
+    heap_bind(line->idx);
     (void)pthread_barrier_wait(line->start);
     for (uint32_t done = 0; done < line->work->operations; done += each) {
         pthread_t thread;
@@ -192,7 +198,7 @@ static void larson_round(heap_state *state, double *figures)
     HEAP_MUST(pthread_barrier_init(&start, NULL, LARSON_LINES + 1) == 0);
     for (size_t i = 0; i < LARSON_LINES; i++) {
         lines[i] = (larson_line){state->work, state->slots + i * state->work->live,
-                                 heap_random(&state->random), &start};
+                                 heap_random(&state->random), (unsigned)i, &start};
         HEAP_MUST(pthread_create(&heads[i], NULL, larson_head, &lines[i]) == 0);
     }
     (void)pthread_barrier_wait(&start);
@@ -206,8 +212,9 @@ static void larson_round(heap_state *state, double *figures)
 
 /* --- passing on: one thread allocates, the other frees; a ring of pointers between them ------------ */
 
-#define PASS_RING  4096u /* pointers under way at most */
-#define PASS_BATCH 64u   /* pointers handed over at once: what is timed is the allocator, not the ring */
+#define PASS_RING 4096u /* pointers under way at most */
+#define PASS_BATCH                                                                                 \
+    64u /* pointers handed over at once: what is timed is the allocator, not the ring */
 
 typedef struct pass_ring {
     const heap_work *work;
@@ -234,6 +241,7 @@ static void pass_wait(const pass_ring *ring, uint32_t hopeless)
 static void *pass_consumer(void *context)
 {
     pass_ring *ring = context;
+    heap_bind(1);
     (void)pthread_barrier_wait(ring->start);
     for (uint32_t at = 0; at < ring->work->operations; at += PASS_BATCH) {
         pass_wait(ring, 0);
@@ -264,6 +272,7 @@ static void pass_round(heap_state *state, double *figures)
     pthread_barrier_t start;
     pthread_t consumer;
     HEAP_MUST(pthread_barrier_init(&start, NULL, 2) == 0);
+    heap_bind(0);
     ring.work = state->work;
     ring.start = &start;
     atomic_store(&ring.put, 0);

@@ -18,10 +18,10 @@ typedef struct heap_peer {
     const char *worker; /* program, in workers/ beside the benchmark */
     /* To preload, the first that there is: paths or names the linker finds. Empty: nothing. */
     const char *libraries[HEAP_PEER_LIBRARIES];
-    const char *package;   /* Debian's name of what to install */
-    const char *what;      /* for the head of the report */
-    bool on_file;          /* the worker's argument is the path of a file to make */
-    bool is_loft;          /* to be compared with the others */
+    const char *package; /* Debian's name of what to install */
+    const char *what;    /* for the head of the report */
+    bool on_file;        /* the worker's argument is the path of a file to make */
+    bool is_loft;        /* to be compared with the others */
 } heap_peer;
 
 /* Enters a peer in the list that the benchmark walks: by the linker, in the order of files. */

@@ -11,25 +11,25 @@
 
 #include <string.h>
 
-enum { SMALL_OPS = 200000, MILLION = 1000000 };
+enum { SMALL_OPS = 40000, SMALL_WEIGHT = 4, MILLION = 1000000 };
 
 const heap_work heap_works[] = {
-    {"pair-16", HEAP_PAIR, 16, 16, 0, SMALL_OPS},
-    {"pair-64-live", HEAP_PAIR, 64, 64, 64, SMALL_OPS},
-    {"pair-1k", HEAP_PAIR, 1024, 1024, 0, SMALL_OPS},
-    {"pair-4k", HEAP_PAIR, 4096, 4096, 0, SMALL_OPS},
-    {"pair-32k", HEAP_PAIR, 32768, 32768, 0, SMALL_OPS},
-    {"pair-1m", HEAP_PAIR, 1048576, 1048576, 0, 20000},
-    {"batch-order", HEAP_BATCH_ORDER, 64, 64, MILLION, MILLION},
-    {"batch-reverse", HEAP_BATCH_REVERSE, 64, 64, MILLION, MILLION},
-    {"batch-random", HEAP_BATCH_RANDOM, 64, 64, MILLION, MILLION},
-    {"replace-1k", HEAP_REPLACE, 16, 1024, MILLION, 200000},
-    {"replace-64k", HEAP_REPLACE, 16, 65536, 20000, 100000},
+    {"pair-16", HEAP_PAIR, 16, 16, 0, SMALL_OPS, SMALL_WEIGHT},
+    {"pair-64-live", HEAP_PAIR, 64, 64, 64, SMALL_OPS, SMALL_WEIGHT},
+    {"pair-1k", HEAP_PAIR, 1024, 1024, 0, SMALL_OPS, SMALL_WEIGHT},
+    {"pair-4k", HEAP_PAIR, 4096, 4096, 0, SMALL_OPS, SMALL_WEIGHT},
+    {"pair-32k", HEAP_PAIR, 32768, 32768, 0, SMALL_OPS, SMALL_WEIGHT},
+    {"pair-1m", HEAP_PAIR, 1048576, 1048576, 0, 10000, SMALL_WEIGHT},
+    {"batch-order", HEAP_BATCH_ORDER, 64, 64, MILLION, MILLION, 1},
+    {"batch-reverse", HEAP_BATCH_REVERSE, 64, 64, MILLION, MILLION, 1},
+    {"batch-random", HEAP_BATCH_RANDOM, 64, 64, MILLION, MILLION, 1},
+    {"replace-1k", HEAP_REPLACE, 16, 1024, MILLION, 20000, SMALL_WEIGHT},
+    {"replace-64k", HEAP_REPLACE, 16, 65536, 20000, 10000, SMALL_WEIGHT},
     /* The parameters that this benchmark is usually run with: 8 to 1,000 bytes, 5,000 blocks a
      * thread, a new thread after 100 replacements for each. */
-    {"larson", HEAP_LARSON, 8, 1000, 5000, 2000000},
-    {"pass-64", HEAP_PASS, 64, 64, 0, 1000000},
-    {"pass-1k", HEAP_PASS, 1024, 1024, 0, 1000000},
+    {"larson", HEAP_LARSON, 8, 1000, 5000, 2000000, 1},
+    {"pass-64", HEAP_PASS, 64, 64, 0, 1000000, 1},
+    {"pass-1k", HEAP_PASS, 1024, 1024, 0, 1000000, 1},
 };
 const size_t heap_work_count = sizeof heap_works / sizeof heap_works[0];
 
@@ -37,7 +37,9 @@ const size_t heap_work_count = sizeof heap_works / sizeof heap_works[0];
     {                                                                                              \
         {"glibc", glibc}, {"jemalloc", jemalloc}, {"mimalloc", mimalloc},                          \
             {"mimalloc 3", mimalloc3}, {"tcmalloc", tcmalloc}, {"rpmalloc", rpmalloc},             \
-            {"snmalloc", snmalloc}                                                                 \
+        {                                                                                          \
+            "snmalloc", snmalloc                                                                   \
+        }                                                                                          \
     }
 
 const heap_row heap_rows[] = {

@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 enum {
-    HEAP_FIGURES = 2,              /* of a round */
-    HEAP_FIGURE_MEMORY = 2,        /* of the whole work: memory over live bytes */
-    HEAP_FIGURES_ALL = 3,          /* both kinds */
-    HEAP_REFERENCES = 8            /* peers that a reference run had */
+    HEAP_FIGURES = 2,       /* of a round */
+    HEAP_FIGURE_MEMORY = 2, /* of the whole work: memory over live bytes */
+    HEAP_FIGURES_ALL = 3,   /* both kinds */
+    HEAP_REFERENCES = 8     /* peers that a reference run had */
 };
 
 /* How a work goes about it (heap_loops.h). */
@@ -36,7 +36,8 @@ typedef struct heap_work {
     enum heap_loop_kind loop;
     uint32_t bytes_min, bytes_max; /* of a block, uniformly distributed */
     uint32_t live;                 /* blocks; per thread for HEAP_LARSON */
-    uint32_t operations;           /* of a round */
+    uint32_t operations;           /* of a round: short ones are seldom disturbed */
+    uint32_t weight;               /* so many times as many rounds as usual */
 } heap_work;
 
 typedef struct heap_reference {
@@ -69,8 +70,8 @@ enum heap_request {
 };
 typedef struct heap_reply {
     double figure[HEAP_FIGURES];
-    double memory;  /* FINISH: resident bytes that the work added, over its live bytes; 0: none */
-    double stolen;  /* ROUND: part of the time in which a thread of it did not have a processor */
+    double memory; /* FINISH: resident bytes that the work added, over its live bytes; 0: none */
+    double stolen; /* ROUND: part of the time in which a thread of it did not have a processor */
 } heap_reply;
 
 #endif

@@ -9,6 +9,7 @@
 #include "heap_worker.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,28 +26,30 @@ double heap_now_ns(void)
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-uint64_t heap_random(uint64_t *state)
-{
-    uint64_t x = *state; /* xorshift64: the same sequence for every competitor */
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    *state = x;
-    return x;
-}
-
-uint32_t heap_random_bytes(uint64_t *state, const heap_work *work)
-{
-    const uint64_t range = (uint64_t)work->bytes_max - work->bytes_min + 1;
-    return work->bytes_min + (uint32_t)(((heap_random(state) >> 32) * range) >> 32);
-}
-
 void heap_die(const char *what)
 {
     (void)!write(STDERR_FILENO, "heap worker: ", 13);
     (void)!write(STDERR_FILENO, what, strlen(what));
     (void)!write(STDERR_FILENO, "\n", 1);
     _exit(2);
+}
+
+void heap_bind(unsigned idx)
+{
+    static cpu_set_t all; /* as the process began */
+    static bool known;
+    cpu_set_t one;
+    if (!known) {
+        known = sched_getaffinity(0, sizeof all, &all) == 0;
+    }
+    for (size_t cpu = 0; known && cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all) && idx-- == 0) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            (void)sched_setaffinity(0, sizeof one, &one);
+            return;
+        }
+    }
 }
 
 void *heap_table(size_t bytes)
@@ -132,7 +135,7 @@ static void serve(heap_state *state)
     }
 }
 
-/* Tenths of the figures, without stdio. */
+/* Hundredths of the figures, without stdio. */
 static void print_figures(const heap_reply *reply)
 {
     char text[128];
@@ -140,14 +143,14 @@ static void print_figures(const heap_reply *reply)
     for (size_t i = 0; i < HEAP_FIGURES; i++) {
         char digits[24];
         size_t count = 0;
-        uint64_t tenths = (uint64_t)(reply->figure[i] * 10 + 0.5);
+        uint64_t hundredths = (uint64_t)(reply->figure[i] * 100 + 0.5);
         do {
-            digits[count++] = (char)('0' + tenths % 10);
-            tenths /= 10;
-        } while (tenths != 0 || count < 2);
+            digits[count++] = (char)('0' + hundredths % 10);
+            hundredths /= 10;
+        } while (hundredths != 0 || count < 3);
         while (count > 0) {
             text[length++] = digits[--count];
-            if (count == 1) {
+            if (count == 2) {
                 text[length++] = '.';
             }
         }

@@ -39,12 +39,30 @@ void heap_close(void);
 
 /* Helpers for loops. */
 double heap_now_ns(void);
-uint64_t heap_random(uint64_t *state);
-uint32_t heap_random_bytes(uint64_t *state, const heap_work *work);
 /* Memory from the system, touched already, never given back. */
 void *heap_table(size_t bytes);
 void heap_shuffle(void **pointers, size_t count, uint64_t *random);
 _Noreturn void heap_die(const char *what);
+/* Binds the calling thread and those it starts to one processor, the `idx`th that the process may use.
+ * Two threads that only wait for each other else may share one for a while. No-op if there are fewer. */
+void heap_bind(unsigned idx);
+
+/* xorshift64: quick, and the same sequence for every competitor. */
+static inline uint64_t heap_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    *state = x;
+    return x;
+}
+
+static inline uint32_t heap_random_bytes(uint64_t *state, const heap_work *work)
+{
+    const uint64_t range = (uint64_t)work->bytes_max - work->bytes_min + 1;
+    return work->bytes_min + (uint32_t)(((heap_random(state) >> 32) * range) >> 32);
+}
 
 #define HEAP_MUST(condition)                                                                       \
     do {                                                                                           \

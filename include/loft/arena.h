@@ -163,6 +163,32 @@ typedef int loft_report_fn(void *context, const loft_fault *fault);     /* non-0
 int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *options,
                     loft_arena **out);
 
+/* The same heap over memory of the caller's: a buffer, a block of another arena, a region of loft_malloc,
+ * loft_create or loft_open, a part of any of them. It has no file of its own: commit, rollback and
+ * checkpoint are LOFT_ENOTSUP, and what becomes of the memory is its owner's business.
+ * In: memory, 16-byte aligned; bytes, at least 64 KiB, of which whole pages are used (of a rest behind the
+ *   last whole 4 MiB only if it is 64 KiB or more). flags: LOFT_CREATE lays a new heap out there, whatever the memory
+ *   holds; with LOFT_EXCLUSIVE not if a heap is there already. Without it the heap that is there is attached, wherever
+ *   it lies now: to be changed with LOFT_WRITE, else read-only, for which the memory need not be writable. options:
+ *   NULL, or gate_timeout_ms; and base, the address at which `memory` lay when pointers were stored in it, for
+ *   loft_arena_resolve.
+ * Out: *out, the handle; NULL on failure.
+ * Atomic: yes, but that LOFT_CREATE on LOFT_ENOMEM (Partial:) may leave an empty heap in the memory.
+ * Durable: as the memory. What a process killed in the middle leaves in a shared file is a whole heap, with what
+ *   it had stored by then.
+ * Returns: 0, LOFT_EINVAL, LOFT_EEXIST, LOFT_EBUSY (an open arena has the memory, or part of it), LOFT_ECORRUPT (no heap
+ *   is there, or it is damaged or cut off; with the offset), LOFT_EVERSION, LOFT_ENOMEM.
+ * Owns: the memory stays the caller's, must outlive the handle and not move meanwhile. loft_arena_close and
+ *   loft_arena_abandon both release the handle alone.
+ *   Where the memory is not page-aligned, aligned_alloc gives no more alignment than it has (LOFT_EINVAL); moved
+ *   memory keeps what its new place has. Offsets (loft_offset) are counted from 4 MiB before the memory:
+ *   they are those of the same heap in an arena file, and loft_arena_info.base and mapped_at are that address.
+ *   Fork: as the memory. Where the child has a copy, both may use theirs; where both share it, only one may go on; where
+ *   the child lacks it, its handle is LOFT_EFORKED.
+ * Threads: any. Source: docs/format.md "Over memory". */
+int loft_arena_over(void *memory, size_t bytes, unsigned flags, const loft_arena_options *options,
+                    loft_arena **out);
+
 /* Commits, checkpoints and releases the arena. An anonymous arena is just released.
  * Durable: as commit and checkpoint together.
  * Returns: 0; if the commit fails its code, and the arena stays open: retry or abandon. LOFT_EPENDING:
@@ -200,7 +226,7 @@ size_t loft_arena_usable_size(const loft_arena *arena, const void *block);
 char *loft_arena_strdup(loft_arena *arena, const char *text);
 void *loft_arena_memdup(loft_arena *arena, const void *data, size_t bytes);
 
-/* The open arena whose reserved range holds the address; NULL: none. Threads: any; the answer is
+/* The open arena whose reserved range holds the address, of nested ones the inner; NULL: none. Threads: any; the answer is
  * good while that arena stays open. */
 loft_arena *loft_arena_of(const void *address);
 

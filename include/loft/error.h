@@ -75,7 +75,7 @@ enum loft_misuse_kind {
     LOFT_MISUSE_FOREIGN = 2,     /* not an address of this arena's heap */
     LOFT_MISUSE_INTERIOR = 3,    /* inside a block, or unaligned, not its start */
     LOFT_MISUSE_WRONG_ARENA = 4, /* a block of another open arena */
-    LOFT_MISUSE_POOL = 5,        /* memory of a pool */
+    LOFT_MISUSE_POOL = 5,        /* memory of a pool; a mark that the pool does not have */
     LOFT_MISUSE_SECTION = 6, /* commit, rollback, close inside one's own section; unmatched leave */
     LOFT_MISUSE_HANDLE = 7   /* a handle that is closed, forked away or garbage */
 };

@@ -6,11 +6,23 @@
 #include "arena/arena.h"
 #include "base/arith.h"
 #include "base/status.h"
+#include "heap/fast.h"
+#include "heap/pool.h"
 
-void *loft_arena_malloc(loft_arena *arena, size_t bytes)
+/* The short ways are two and three lines of code; begun anywhere they take one more, which shows. */
+#define LOFTI_LINE_ALIGNED __attribute__((aligned(64)))
+
+/* Out of line, so that the short way needs no stack frame. */
+static __attribute__((noinline)) void *alloc_malloc_slow(loft_arena *arena, size_t bytes)
 {
     const int code = lofti_arena_usable(arena, "allocate", true);
     return code == LOFT_OK ? lofti_heap_malloc(arena->heap, bytes) : lofti_status_null(code);
+}
+
+LOFTI_LINE_ALIGNED void *loft_arena_malloc(loft_arena *arena, size_t bytes)
+{
+    lofti_cell *cell = LOFTI_LIKELY(arena != NULL) ? lofti_fast_cell(arena->heap_id, bytes) : NULL;
+    return LOFTI_LIKELY(cell != NULL) ? lofti_small_take(cell) : alloc_malloc_slow(arena, bytes);
 }
 
 void *loft_arena_calloc(loft_arena *arena, size_t count, size_t bytes)
@@ -26,17 +38,38 @@ void *loft_arena_realloc(loft_arena *arena, void *block, size_t bytes)
                            : lofti_status_null(code);
 }
 
+/* The heap aligns inside its pages, and pages by whole ones: over memory that is not page-aligned blocks are no
+ * better aligned than that. */
+static bool align_can(const loft_arena *arena, size_t alignment)
+{
+    const size_t in_page = alignment < LOFTI_PAGE_BYTES ? alignment : LOFTI_PAGE_BYTES;
+    return !lofti_arith_is_pow2(alignment) || (uintptr_t)arena->base % in_page == 0;
+}
+
 void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes)
 {
-    const int code = lofti_arena_usable(arena, "allocate", true);
+    int code = lofti_arena_usable(arena, "allocate", true);
+    if (code == LOFT_OK && !align_can(arena, alignment)) {
+        code = lofti_status_fail(LOFT_EINVAL, "allocate", arena->path,
+                                 "alignment %zu is more than that of the memory that the arena "
+                                 "lies over",
+                                 alignment);
+    }
     return code == LOFT_OK ? lofti_heap_aligned_alloc(arena->heap, alignment, bytes)
                            : lofti_status_null(code);
 }
 
-void loft_arena_free(loft_arena *arena, void *block)
+static __attribute__((noinline)) void alloc_free_slow(loft_arena *arena, void *block)
 {
     if (block != NULL && lofti_arena_usable(arena, "free", true) == LOFT_OK) {
         lofti_heap_free(arena->heap, block);
+    }
+}
+
+LOFTI_LINE_ALIGNED void loft_arena_free(loft_arena *arena, void *block)
+{
+    if (LOFTI_UNLIKELY(arena == NULL) || !lofti_fast_free(arena->heap_id, block)) {
+        alloc_free_slow(arena, block);
     }
 }
 
@@ -68,6 +101,20 @@ void *loft_arena_memdup(loft_arena *arena, const void *data, size_t bytes)
     return block;
 }
 
+typedef struct heap_report {
+    loft_report_fn *fn;
+    void *context;
+} heap_report;
+
+/* The heap counts from its own start, a fault from the arena's base. */
+static int report_of_heap(void *context, const loft_fault *fault)
+{
+    const heap_report *report = context;
+    loft_fault moved = *fault;
+    moved.offset += LOFTI_HEAP_OFF;
+    return report->fn != NULL ? report->fn(report->context, &moved) : LOFT_OK;
+}
+
 int loft_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults)
 {
     int code = lofti_arena_usable(arena, "check", false);
@@ -75,7 +122,12 @@ int loft_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint6
         return code;
     }
     uint64_t count = 0;
-    code = lofti_heap_check(arena->heap, fn, context, &count);
+    heap_report report = {fn, context};
+    code = lofti_heap_check(arena->heap, report_of_heap, &report, &count);
+    if (code == LOFT_OK || code == LOFT_ECORRUPT) {
+        const int pools_code = lofti_pool_check(arena->heap, report_of_heap, &report, &count);
+        code = pools_code != LOFT_OK ? pools_code : code;
+    }
     if (code == LOFT_OK || code == LOFT_ECORRUPT) {
         const int roots_code = lofti_roots_check(arena, fn, context, &count);
         code = roots_code != LOFT_OK ? roots_code : code;

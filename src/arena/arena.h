@@ -40,6 +40,7 @@ enum lofti_chunk_state {
 
 struct loft_arena {
     uint64_t magic;    /* LOFTI_ARENA_MAGIC while open */
+    uint64_t heap_id;  /* of `heap` while open, for heap/fast.h; else 0 */
     loft_arena *next;  /* in the registry */
     size_t self_bytes; /* of the memory this lies in */
 
@@ -52,7 +53,8 @@ struct loft_arena {
     uint8_t uuid[16];
 
     lofti_store store;
-    bool has_store; /* false: anonymous */
+    bool has_store; /* false: anonymous, or over a caller's memory */
+    bool over;      /* over a caller's memory: base + LOFTI_HEAP_OFF is its first byte (over.c) */
     bool writable;
     bool forked;         /* this is the child's copy of a file arena */
     uint32_t durability; /* enum loft_durability */
@@ -80,6 +82,10 @@ struct loft_arena {
 
 void lofti_registry_add(loft_arena *arena);
 void lofti_registry_remove(loft_arena *arena);
+/* For arenas over memory, in two steps: claims the memory, so that nobody else lays a heap out there, and
+ * says that the arena may be used. LOFT_EBUSY: another open arena has the memory. */
+int lofti_registry_claim(loft_arena *arena);
+void lofti_registry_publish(loft_arena *arena);
 /* Hooks fork on first use. 0 or a LOFT_E code. */
 int lofti_registry_start(void);
 /* Tells what kind of thing `address` is, seen from `arena`: enum loft_misuse_kind FOREIGN or
@@ -149,6 +155,16 @@ int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint
 /* Captures and writes; `flush`: and makes durable, also what earlier commits left unflushed. */
 int lofti_commit_locked(loft_arena *arena, bool flush);
 int lofti_checkpoint_locked(loft_arena *arena);
+
+/* --- over.c ------------------------------------------------------------------------------------------- */
+
+/* Whether the memory that the arena lies over is mapped, all of it. */
+bool lofti_over_present(const loft_arena *arena);
+
+/* --- open.c ------------------------------------------------------------------------------------------- */
+
+/* Copies a caller's options, which may be of an older or a newer header. Judges no value. */
+int lofti_arena_options(const char *path, const loft_arena_options *from, loft_arena_options *to);
 
 /* --- create.c, attach.c --------------------------------------------------------------------------- */
 

@@ -3,9 +3,12 @@
  *
  * Threads: one at a time, by arena->commit_mutex. The gate keeps the mutators out while pages are looked at.
  */
+#include <string.h>
+
 #include "arena/arena.h"
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/misuse.h"
 #include "base/status.h"
 
@@ -53,7 +56,7 @@ int lofti_commit_locked(loft_arena *arena, bool flush)
         code = flush ? lofti_store_commit(&arena->store, frontier)
                      : lofti_store_commit_unflushed(&arena->store, frontier);
     }
-    if (code == LOFT_OK) {
+    if (code == LOFT_OK || LOFTI_FAULT(SETTLED_EARLY)) {
         lofti_track_settled(arena); /* C7: only now; a failed commit's pages are looked at again */
     }
     return code;
@@ -162,6 +165,12 @@ static int restore_page(void *context, uint64_t page_idx, uint8_t *page)
     loft_arena *arena = context;
     if (page_idx * LOFTI_PAGE_BYTES >= arena->store.frontier) {
         return LOFT_OK; /* its chunk is given back as a whole */
+    }
+    if (LOFTI_FAULT(ROLLBACK_DROPS) &&
+        (arena->chunk_states[page_idx * LOFTI_PAGE_BYTES / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND) ==
+            LOFTI_CHUNK_ANON) {
+        memset(page, 0, LOFTI_PAGE_BYTES);
+        return LOFT_OK;
     }
     /* C9: from base image and newest record, whatever kind of memory it is now. */
     const int code = lofti_store_read_page(&arena->store, page_idx, page);

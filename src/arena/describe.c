@@ -167,5 +167,6 @@ void *loft_arena_resolve(const loft_arena *arena, const void *stored)
         return unchanged;
     }
     const uint64_t offset = (uint64_t)(uintptr_t)stored - arena->stored_base;
-    return offset < arena->reserve_bytes ? arena->base + offset : unchanged;
+    const bool inside = offset >= LOFTI_HEAP_OFF && offset < arena->reserve_bytes;
+    return inside ? arena->base + offset : unchanged;
 }

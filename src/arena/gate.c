@@ -36,7 +36,7 @@ static lofti_gate_slot *pool_free;
 static uint64_t pool_last_id;
 static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 static pthread_key_t pool_key;
-static int pool_key_error;
+static int pool_error;
 
 static __thread lofti_gate_slot *thread_slots; /* all of this thread */
 static __thread uint64_t cached_id;            /* of the gate that `cached_slot` belongs to */
@@ -96,7 +96,17 @@ static void thread_ends(void *unused)
     }
 }
 
-static void pool_start(void) { pool_key_error = pthread_key_create(&pool_key, thread_ends); }
+/* A child must not inherit the pool in the middle of a change. The other threads' slots are lost to it. */
+static void pool_lock(void) { (void)pthread_mutex_lock(&pool_mutex); }
+static void pool_unlock(void) { (void)pthread_mutex_unlock(&pool_mutex); }
+
+static void pool_start(void)
+{
+    pool_error = pthread_key_create(&pool_key, thread_ends);
+    if (pool_error == 0) {
+        pool_error = lofti_sys_at_fork(pool_lock, pool_unlock, pool_unlock);
+    }
+}
 
 /* Under pool_mutex. */
 static int pool_grow(void)
@@ -301,8 +311,8 @@ void lofti_gate_open(lofti_gate *gate)
 int lofti_gate_init(lofti_gate *gate)
 {
     (void)pthread_once(&pool_once, pool_start);
-    if (pool_key_error != 0) {
-        return lofti_status_system(pool_key_error, "open", NULL);
+    if (pool_error != 0) {
+        return lofti_status_system(pool_error, "open", NULL);
     }
     (void)pthread_mutex_init(&gate->mutex, NULL);
     (void)pthread_cond_init(&gate->changed, NULL);

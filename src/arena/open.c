@@ -39,8 +39,7 @@ static int options_check(const char *path, const loft_arena_options *options)
     return LOFT_OK;
 }
 
-/* The caller's struct may be shorter (an older header) or longer (a newer one) than ours. */
-static int options_copy(const char *path, const loft_arena_options *from, loft_arena_options *to)
+int lofti_arena_options(const char *path, const loft_arena_options *from, loft_arena_options *to)
 {
     memset(to, 0, sizeof *to);
     if (from == NULL) {
@@ -60,7 +59,7 @@ static int options_copy(const char *path, const loft_arena_options *from, loft_a
                                      "options has a field that this version does not know");
         }
     }
-    return options_check(path, to);
+    return LOFT_OK;
 }
 
 static int open_or_create(const char *path, unsigned flags, const loft_arena_options *options,
@@ -94,7 +93,10 @@ static int open_checked(const char *path, unsigned flags, const loft_arena_optio
         return lofti_status_fail(LOFT_EINVAL, "open", path,
                                  "LOFT_EXCLUSIVE is for LOFT_CREATE only");
     }
-    int code = options_copy(path, options, &own);
+    int code = lofti_arena_options(path, options, &own);
+    if (code == LOFT_OK) {
+        code = options_check(path, &own);
+    }
     if (code == LOFT_OK) {
         code = lofti_registry_start();
     }
@@ -125,6 +127,7 @@ int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *
     if (code == LOFT_OK) {
         LOFTI_ASSERT(arena != NULL);
         arena->magic = LOFTI_ARENA_MAGIC;
+        arena->heap_id = lofti_heap_id(arena->heap);
         lofti_registry_add(arena);
         *out = arena;
     }

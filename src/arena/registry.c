@@ -3,7 +3,11 @@
  *
  * A file arena stays with the parent: its memory is not copied to a child (space.c), and the child
  * closes its copies of the descriptors at once, so that the writer's lock dies with the parent. An
- * anonymous arena forks like malloc's memory; its locks are held across the fork.
+ * anonymous arena forks like malloc's memory; its locks are held across the fork. One over a caller's memory
+ * does the same where the child has that memory, and is lost to the child where it has not.
+ *
+ * An arena in the list whose magic is not set yet has claimed its memory and nothing else: only
+ * lofti_registry_claim looks at it.
  */
 #include <stdio.h>
 
@@ -22,7 +26,7 @@ typedef void registry_fn(loft_arena *arena);
 static void each_anonymous(registry_fn *fn)
 {
     for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
-        if (!arena->has_store) {
+        if (!arena->has_store && arena->magic != 0) {
             fn(arena);
         }
     }
@@ -55,8 +59,13 @@ static void renew_roots(loft_arena *arena) { (void)pthread_rwlock_init(&arena->r
 /* The parent's other threads do not exist here: what they cached in a heap is found again in its image. */
 static void forget_threads(loft_arena *arena)
 {
-    /* It is the image that validated before the fork: there is nothing to fail for. */
-    (void)lofti_heap_reload(arena->heap);
+    if (!arena->forked && (!arena->over || lofti_over_present(arena)) &&
+        lofti_heap_reload(arena->heap) == LOFT_OK) {
+        return;
+    }
+    /* Memory of a caller's that the child does not have, or a header that was overwritten. */
+    arena->forked = true;
+    lofti_heap_fork_lost(arena->heap);
 }
 
 static void fork_child(void)
@@ -66,7 +75,7 @@ static void fork_child(void)
     each_anonymous(forget_threads);
     each_anonymous(renew_roots);
     for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
-        if (arena->has_store && !arena->forked) {
+        if (arena->has_store && !arena->forked && arena->magic != 0) {
             arena->forked = true;
             lofti_heap_fork_lost(arena->heap);
             (void)lofti_file_close(&arena->store.file);
@@ -106,20 +115,64 @@ void lofti_registry_remove(loft_arena *arena)
     (void)pthread_mutex_unlock(&registry_mutex);
 }
 
+/* Whether two arenas over memory cannot both be open: they share bytes, of which one may change, and
+ * the new one does not lie inside a block of the other. */
+static bool claims_meet(const loft_arena *arena, const loft_arena *other)
+{
+    const uintptr_t start = (uintptr_t)arena->base + LOFTI_HEAP_OFF;
+    const uintptr_t end = (uintptr_t)arena->base + arena->reserve_bytes;
+    const uintptr_t other_start = (uintptr_t)other->base + LOFTI_HEAP_OFF;
+    const uintptr_t other_end = (uintptr_t)other->base + other->reserve_bytes;
+    const bool inside = start > other_start && end <= other_end;
+    return start < other_end && other_start < end && !inside &&
+           (arena->writable || other->writable);
+}
+
+int lofti_registry_claim(loft_arena *arena)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    const loft_arena *other = registry_first;
+    while (other != NULL && (!other->over || other->forked || !claims_meet(arena, other))) {
+        other = other->next;
+    }
+    if (other == NULL) {
+        arena->next = registry_first;
+        registry_first = arena;
+    }
+    (void)pthread_mutex_unlock(&registry_mutex);
+    return other == NULL ? LOFT_OK
+                         : lofti_status_fail(LOFT_EBUSY, "attach", NULL,
+                                             "another arena is open over the same memory");
+}
+
+void lofti_registry_publish(loft_arena *arena)
+{
+    (void)pthread_mutex_lock(&registry_mutex);
+    arena->magic = LOFTI_ARENA_MAGIC;
+    arena->heap_id = lofti_heap_id(arena->heap);
+    (void)pthread_mutex_unlock(&registry_mutex);
+}
+
 static bool arena_holds(const loft_arena *arena, const void *address)
 {
-    return (uintptr_t)address - (uintptr_t)arena->base < arena->reserve_bytes;
+    const uint64_t off = (uint64_t)((uintptr_t)address - (uintptr_t)arena->base);
+    /* Before a caller's memory is whatever is there, not the superblock. */
+    return off < arena->reserve_bytes && (!arena->over || off >= LOFTI_HEAP_OFF);
 }
 
 loft_arena *loft_arena_of(const void *address)
 {
+    loft_arena *found = NULL;
     (void)pthread_mutex_lock(&registry_mutex);
-    loft_arena *arena = registry_first;
-    while (arena != NULL && (arena->forked || !arena_holds(arena, address))) {
-        arena = arena->next;
+    for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
+        /* The innermost: an arena may lie over a block of another. */
+        if (arena->magic != 0 && !arena->forked && arena_holds(arena, address) &&
+            (found == NULL || arena->reserve_bytes < found->reserve_bytes)) {
+            found = arena;
+        }
     }
     (void)pthread_mutex_unlock(&registry_mutex);
-    return arena;
+    return found;
 }
 
 int lofti_registry_classify(const loft_arena *arena, const void *address, char *text,

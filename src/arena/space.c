@@ -6,6 +6,7 @@
 #include "arena/arena.h"
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "os/map.h"
 
@@ -86,7 +87,7 @@ void lofti_space_release(loft_arena *arena)
     }
     if (arena->base != NULL) {
         /* A forked child never had it: the range may be somebody else's there by now. */
-        if (!arena->forked) {
+        if (!arena->forked && !arena->over) {
             (void)lofti_map_release(arena->base, arena->reserve_bytes);
         }
         arena->base = NULL;
@@ -102,6 +103,9 @@ bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t byte
 {
     if (bytes == 0 || !lofti_arith_inside(off, bytes, arena->reserve_bytes)) {
         return false;
+    }
+    if (arena->over) {
+        return off >= LOFTI_HEAP_OFF;
     }
     for (uint64_t chunk = off / LOFTI_CHUNK_BYTES; chunk <= (off + bytes - 1) / LOFTI_CHUNK_BYTES;
          chunk++) {
@@ -196,7 +200,9 @@ static int overlay_page(void *context, uint64_t page_idx, const void *page)
                                  "journal has a page at offset %llu, outside the heap",
                                  (unsigned long long)off);
     }
-    memcpy(arena->base + off, page, LOFTI_PAGE_BYTES);
+    if (!LOFTI_FAULT(OVERLAY_SKIPPED)) {
+        memcpy(arena->base + off, page, LOFTI_PAGE_BYTES);
+    }
     return LOFT_OK;
 }
 
@@ -246,7 +252,8 @@ void lofti_space_return(loft_arena *arena)
         lofti_arith_min(lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES), arena->store.frontier);
     for (uint64_t off = LOFTI_HEAP_OFF; off < end_off; off += LOFTI_CHUNK_BYTES) {
         const int state = arena->chunk_states[off / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND;
-        if (state == LOFTI_CHUNK_NONE || lofti_track_any(arena, off, LOFTI_CHUNK_BYTES)) {
+        if (state == LOFTI_CHUNK_NONE ||
+            (lofti_track_any(arena, off, LOFTI_CHUNK_BYTES) && !LOFTI_FAULT(RETURN_CHANGED))) {
             continue;
         }
         if (state == LOFTI_CHUNK_ANON || lofti_track_private(arena, off, LOFTI_CHUNK_BYTES)) {
@@ -358,6 +365,16 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
            lofti_map_advise(arena->base + LOFTI_HEAP_OFF + off, bytes, LOFTI_ADVICE_DONTNEED) == 0;
 }
 
+static bool host_has(void *context, uint32_t idx)
+{
+    loft_arena *arena = context;
+    (void)pthread_mutex_lock(&arena->grow_mutex);
+    const bool has =
+        lofti_space_accessible(arena, LOFTI_HEAP_OFF + (uint64_t)idx * LOFTI_CHUNK_BYTES, 1);
+    (void)pthread_mutex_unlock(&arena->grow_mutex);
+    return has;
+}
+
 lofti_heap_host lofti_space_host(loft_arena *arena)
 {
     return (lofti_heap_host){.context = arena,
@@ -365,5 +382,6 @@ lofti_heap_host lofti_space_host(loft_arena *arena)
                              .grow = host_grow,
                              .table_alloc = host_table_alloc,
                              .table_free = host_table_free,
-                             .unused = host_unused};
+                             .unused = host_unused,
+                             .has = host_has};
 }

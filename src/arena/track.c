@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "os/dirty.h"
@@ -203,7 +204,7 @@ int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
         return changed_wp_async(&scan);
     }
     scan.known = !arena->track_lost;
-    if (arena->track_lost) {
+    if (arena->track_lost && !LOFTI_FAULT(KNOWN_KEPT)) {
         /* Hashes that a failed commit noted are of contents that were never committed. Pages that a rollback
          * gives back are not reported again: their hashes must not outlive them. */
         lofti_index_clear(&arena->known);

@@ -7,10 +7,10 @@
 #include "base/arith.h"
 #include "base/status.h"
 #include "heap/chunk.h"
+#include "heap/fast.h"
 #include "heap/find.h"
 #include "heap/remote.h"
 #include "heap/slab.h"
-#include "heap/small.h"
 #include "heap/span.h"
 #include "heap/thread.h"
 
@@ -67,13 +67,8 @@ static __attribute__((noinline)) void *alloc_malloc_slow(lofti_heap *heap, size_
 
 void *lofti_heap_malloc(lofti_heap *heap, size_t bytes)
 {
-    if (lofti_thread_is_last(heap) && LOFTI_LIKELY(bytes <= LOFTI_CLASS_BYTES_LARGE)) {
-        lofti_cell *cell = &lofti_thread_last.thread->cells[lofti_class_of(bytes)];
-        if (LOFTI_LIKELY(cell->free != 0)) {
-            return lofti_small_take(cell);
-        }
-    }
-    return alloc_malloc_slow(heap, bytes);
+    lofti_cell *cell = lofti_fast_cell(heap->id, bytes);
+    return LOFTI_LIKELY(cell != NULL) ? lofti_small_take(cell) : alloc_malloc_slow(heap, bytes);
 }
 
 /* The slab block at `off`, live and exactly there: its unit; 0: it is not. Loads its chunk. */
@@ -113,7 +108,7 @@ static bool alloc_free_block(lofti_heap *heap, lofti_thread *thread, const lofti
     if (lofti_slab_owner(heap, unit) != thread->id) {
         return lofti_remote_free(heap, thread, unit, block_idx);
     }
-    lofti_small_put(heap, thread, entry, block_idx);
+    lofti_small_put(thread, entry, block_idx);
     return true;
 }
 
@@ -130,7 +125,7 @@ static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *bl
         }
         return;
     }
-    if (lofti_small_give(heap, thread, block)) {
+    if (lofti_small_give(&lofti_thread_last, block)) {
         return;
     }
     if (off < heap->reach_bytes) {
@@ -148,11 +143,9 @@ static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *bl
 
 void lofti_heap_free(lofti_heap *heap, void *block)
 {
-    if (lofti_thread_is_last(heap) &&
-        LOFTI_LIKELY(lofti_small_give(heap, lofti_thread_last.thread, block))) {
-        return;
+    if (!lofti_fast_free(heap->id, block)) {
+        alloc_free_slow(heap, block);
     }
-    alloc_free_slow(heap, block);
 }
 
 /* Usable bytes of a live block; 0: it is none. */

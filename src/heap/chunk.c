@@ -29,8 +29,19 @@ static void chunk_set_free(lofti_heap *heap, uint32_t idx, bool zero)
     heap->free_map[idx / 64] |= (uint64_t)1 << (idx % 64);
 }
 
+/* In use again: its next retirement counts anew. */
+static void chunk_unretain(lofti_heap *heap, uint32_t idx)
+{
+    for (uint32_t i = 0; i < LOFTI_RETAINED_CHUNKS; i++) {
+        if (heap->retained[i] == idx + 1) {
+            heap->retained[i] = 0;
+        }
+    }
+}
+
 static void chunk_unset_free(lofti_heap *heap, uint32_t idx, uint32_t state)
 {
+    chunk_unretain(heap, idx);
     __atomic_store_n(&heap->chunks[idx].state, state, __ATOMIC_RELEASE);
     heap->free_map[idx / 64] &= ~((uint64_t)1 << (idx % 64));
 }

@@ -16,6 +16,8 @@
 /* No slab is longer, in units. */
 #define CLASS_UNITS_MAX    16u
 
+uint8_t lofti_class_coarse[LOFTI_CLASS_COARSE_COUNT];
+
 static lofti_class class_large[LOFTI_CLASS_COUNT];
 static lofti_class class_small[LOFTI_CLASS_COUNT];
 static pthread_once_t class_once = PTHREAD_ONCE_INIT;
@@ -57,6 +59,12 @@ static void class_fill(void)
 {
     for (uint32_t idx = 1; idx <= LOFTI_CLASS_LAST; idx++) {
         class_shape(&class_large[idx], class_size(idx), LOFTI_UNIT_SHIFT_LARGE);
+    }
+    for (uint32_t i = 0, idx = 1; i < LOFTI_CLASS_COARSE_COUNT; i++) {
+        while (class_size(idx) < (i + 1) << LOFTI_CLASS_COARSE_SHIFT) {
+            idx++;
+        }
+        lofti_class_coarse[i] = (uint8_t)idx;
     }
     const uint32_t last = lofti_class_of(LOFTI_CLASS_BYTES_SMALL);
     for (uint32_t idx = 1; idx <= last; idx++) {

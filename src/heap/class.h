@@ -35,14 +35,19 @@ typedef struct lofti_class {
     bool wide;
 } lofti_class;
 
-/* The class of `bytes` in 1..64 KiB; 0 gives 0. */
+/* Classes above LOFTI_CLASS_FINE_BYTES differ by at least this much: one entry each. A look-up costs less than
+ * finding the highest bit, which is slow on many processors. */
+#define LOFTI_CLASS_COARSE_SHIFT 7u
+#define LOFTI_CLASS_COARSE_COUNT (LOFTI_CLASS_BYTES_LARGE >> LOFTI_CLASS_COARSE_SHIFT)
+extern uint8_t lofti_class_coarse[LOFTI_CLASS_COARSE_COUNT] __attribute__((visibility("hidden")));
+
+/* The class of `bytes` in 1..64 KiB; 0 gives 0. After the first lofti_class_table. */
 static inline uint32_t lofti_class_of(size_t bytes)
 {
     if (bytes <= LOFTI_CLASS_FINE_BYTES) {
         return (uint32_t)((bytes + 15) >> LOFTI_CLASS_STEP_SHIFT);
     }
-    const uint32_t top = lofti_bits_highest(bytes - 1);
-    return LOFTI_CLASS_FINE - 7 + (top - 10) * 8 + (uint32_t)((bytes - 1) >> (top - 3));
+    return lofti_class_coarse[(bytes - 1) >> LOFTI_CLASS_COARSE_SHIFT];
 }
 
 /* The table for a unit size; a constant of the process. */

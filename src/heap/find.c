@@ -7,14 +7,20 @@
 #include "base/misuse.h"
 #include "heap/thread.h"
 
+bool lofti_find_here(const lofti_heap *heap, uint32_t idx)
+{
+    const uint64_t end = lofti_arith_min(lofti_chunk_off(idx + 1), heap->limit_bytes);
+    return end <= heap->accessible_bytes &&
+           (heap->host.has == NULL || heap->host.has(heap->host.context, idx));
+}
+
 bool lofti_find_head(const lofti_heap *heap, uint32_t idx, lofti_chunk_layout *layout)
 {
-    if (!lofti_image_is_head(heap, idx)) {
+    if (!lofti_image_is_head(heap, idx) || !lofti_find_here(heap, idx)) {
         return false;
     }
     lofti_image_layout(heap, idx, layout);
-    const uint64_t bytes = (uint64_t)layout->page_count << LOFTI_PAGE_SHIFT;
-    return lofti_arith_inside(lofti_chunk_off(idx), bytes, heap->accessible_bytes);
+    return true;
 }
 
 bool lofti_find_slab(const lofti_heap *heap, uint32_t idx, const lofti_chunk_layout *layout,

@@ -53,6 +53,9 @@ uint64_t lofti_find_live(const lofti_slab_view *view, uint32_t word_idx);
 uint64_t lofti_find_span(const lofti_heap *heap, uint32_t idx, const lofti_chunk_layout *layout,
                          uint32_t page);
 
+/* Whether chunk `idx`, claimed or not, is memory that may be touched. */
+bool lofti_find_here(const lofti_heap *heap, uint32_t idx);
+
 /* Whether chunk `idx` has metadata that may be read. */
 bool lofti_find_head(const lofti_heap *heap, uint32_t idx, lofti_chunk_layout *layout);
 

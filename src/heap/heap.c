@@ -12,7 +12,13 @@
 #include "heap/find.h"
 #include "heap/thread.h"
 
-int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes)
+static uint32_t heap_unit_shift(uint64_t limit)
+{
+    return limit <= LOFTI_CHUNK_BYTES ? LOFTI_UNIT_SHIFT_SMALL : LOFTI_UNIT_SHIFT_LARGE;
+}
+
+/* Whether a heap can be laid out so; its first chunk's layout. */
+static int heap_plan(uint64_t bytes, uint64_t limit_bytes, lofti_chunk_layout *layout)
 {
     const uint64_t limit = lofti_arith_down(limit_bytes, LOFTI_PAGE_BYTES);
     if (limit < LOFTI_HEAP_BYTES_MIN || bytes > limit_bytes ||
@@ -26,14 +32,24 @@ int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes)
                                  "%llu bytes are no whole chunks, so it could not grow",
                                  (unsigned long long)bytes);
     }
-    lofti_chunk_layout layout;
-    const uint32_t shift =
-        limit <= LOFTI_CHUNK_BYTES ? LOFTI_UNIT_SHIFT_SMALL : LOFTI_UNIT_SHIFT_LARGE;
-    lofti_heap_layout_chunk(limit, shift, 0, &layout);
-    if (bytes < (uint64_t)(layout.first_unit + 1) << shift) {
+    const uint32_t shift = heap_unit_shift(limit);
+    lofti_heap_layout_chunk(limit, shift, 0, layout);
+    if (bytes < (uint64_t)(layout->first_unit + 1) << shift) {
         return lofti_status_fail(LOFT_EINVAL, "lay out", "heap",
                                  "%llu bytes have no room for its metadata",
                                  (unsigned long long)bytes);
+    }
+    return LOFT_OK;
+}
+
+int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes)
+{
+    const uint64_t limit = lofti_arith_down(limit_bytes, LOFTI_PAGE_BYTES);
+    const uint32_t shift = heap_unit_shift(limit);
+    lofti_chunk_layout layout;
+    const int code = heap_plan(bytes, limit_bytes, &layout);
+    if (code != LOFT_OK) {
+        return code;
     }
     lofti_heap_image *image = base;
     lofti_heap heap = {0};
@@ -56,6 +72,27 @@ int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes)
     return 0;
 }
 
+int lofti_heap_layout_used(void *base, uint64_t bytes)
+{
+    const uint64_t limit = lofti_arith_down(bytes, LOFTI_PAGE_BYTES);
+    lofti_chunk_layout layout;
+    int code = heap_plan(limit, limit, &layout);
+    if (code != LOFT_OK) {
+        return code;
+    }
+    memset(base, 0, (size_t)layout.meta_pages << LOFTI_PAGE_SHIFT);
+    code = lofti_heap_layout(base, limit, limit);
+    /* T7: no page of it is known to be zeros. */
+    lofti_chunk_image *first = (lofti_chunk_image *)(void *)((uint8_t *)base + layout.header_off);
+    memset(first->touched, 0xff, sizeof first->touched);
+    return code;
+}
+
+static uint64_t heap_end_off(const lofti_heap_image *image)
+{
+    return lofti_arith_min(lofti_chunk_off(image->chunk_end), image->limit_bytes);
+}
+
 static int heap_verify(const void *base, uint64_t accessible_bytes)
 {
     const lofti_heap_image *image = base;
@@ -72,6 +109,10 @@ static int heap_verify(const void *base, uint64_t accessible_bytes)
                 const void *first = (const uint8_t *)base + layout.header_off;
                 fault = lofti_chunk_layout_verify(first, &layout, 0, &off);
                 off += layout.header_off;
+            }
+            if (fault == NULL && heap_end_off(image) > accessible_bytes) {
+                off = offsetof(lofti_heap_image, chunk_end);
+                fault = "the heap's end lies behind its memory";
             }
         }
     }
@@ -217,6 +258,8 @@ int lofti_heap_reload(lofti_heap *heap)
     heap_fill(heap, heap->base, heap->accessible_bytes, heap->read_only);
     return 0;
 }
+
+uint64_t lofti_heap_id(const lofti_heap *heap) { return heap->id; }
 
 uint64_t lofti_heap_anchor(const lofti_heap *heap)
 {

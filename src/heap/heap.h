@@ -35,6 +35,10 @@ typedef struct lofti_heap_host {
      * returns it at a checkpoint. The heap does not rely on either. Returns true if the range reads
      * as zeros now. */
     bool (*unused)(void *context, uint64_t off, uint64_t bytes);
+    /* Optional: whether chunk `idx` is memory that the host made the heap's, by grow or before attach. Damage
+     * can claim any other; so the heap asks before it looks into a chunk. Any thread, any time. NULL: all
+     * that begin below accessible_bytes are. */
+    bool (*has)(void *context, uint32_t idx);
     /* How far from base the heap can grow in this process, however far its limit is: it bounds the
      * volatile tables. 0: the limit. */
     uint64_t reach_bytes;
@@ -43,6 +47,10 @@ typedef struct lofti_heap_host {
 /* Lays out a new heap in zeroed memory of `bytes` at `base` (its first chunk or chunks; less than a
  * chunk is allowed for a heap over a small buffer) that may grow to `limit_bytes`. */
 int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes);
+
+/* The same in memory of any content, which the heap can never outgrow. Failed, nothing was touched. `base` is
+ * 16-byte aligned; where it is not page-aligned, blocks have no more alignment than it has. */
+int lofti_heap_layout_used(void *base, uint64_t bytes);
 
 /* Makes a handle for the image at `base`. O(1) in the heap's size; validates what it touches:
  * LOFT_ECORRUPT. `accessible_bytes`: how far from base memory may be read. A read-only heap answers
@@ -65,6 +73,9 @@ void lofti_heap_fork_lost(lofti_heap *heap);
 /* The image was replaced under the heap (rollback): forgets all that is volatile.
  * The caller guarantees that no other thread is inside the heap. */
 int lofti_heap_reload(lofti_heap *heap);
+
+/* Unique in the process; never 0. For heap/fast.h. */
+uint64_t lofti_heap_id(const lofti_heap *heap);
 
 /* The allocator; meanings as in loft/arena.h. Failures set the status sentence and errno, except that
  * free and usable_size report misuse. Thread-safe. `label` in sentences is "arena". */

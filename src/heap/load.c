@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "heap/chunk.h"
+#include "heap/find.h"
 #include "heap/pages.h"
 #include "heap/slab.h"
 
@@ -61,7 +62,7 @@ static bool load_big(lofti_heap *heap, uint32_t idx, uint32_t from)
     const uint64_t pages = lofti_image_header(heap, idx)->big_pages;
     const uint64_t here = LOFTI_CHUNK_PAGES - from;
     const uint32_t end = heap->image->chunk_end;
-    if (end > heap->chunk_limit || pages <= here ||
+    if (end <= idx || end > heap->chunk_limit || pages <= here ||
         pages - here > (uint64_t)(end - idx - 1) * LOFTI_CHUNK_PAGES) {
         return false;
     }
@@ -69,7 +70,7 @@ static bool load_big(lofti_heap *heap, uint32_t idx, uint32_t from)
     for (uint32_t i = idx + 1; i <= idx + bodies; i++) {
         const uint32_t state = heap->chunks[i].state;
         if (!lofti_image_claimed(heap, i) || lofti_image_is_head(heap, i) ||
-            state != LOFTI_CHUNK_UNKNOWN) {
+            state != LOFTI_CHUNK_UNKNOWN || !lofti_find_here(heap, i)) {
             return false;
         }
     }
@@ -150,6 +151,12 @@ uint32_t lofti_chunk_load(lofti_heap *heap, uint32_t idx)
     lofti_chunk *chunk = &heap->chunks[idx];
     if (chunk->state != LOFTI_CHUNK_UNKNOWN || !lofti_image_claimed(heap, idx)) {
         return chunk->state;
+    }
+    if (!lofti_find_here(heap, idx)) {
+        __atomic_store_n(&chunk->state, LOFTI_CHUNK_BAD, __ATOMIC_RELEASE);
+        (void)lofti_status_fail(LOFT_ECORRUPT, "read", "arena",
+                                "chunk %u is said to be the heap's and is not", idx);
+        return LOFTI_CHUNK_BAD;
     }
     if (!lofti_image_is_head(heap, idx)) {
         /* Whether it is inside a block only that block's first chunk knows. */

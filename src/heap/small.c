@@ -89,8 +89,9 @@ static void small_leave(lofti_heap *heap, lofti_thread *thread, uint32_t class_i
     }
 }
 
-void lofti_small_event(lofti_heap *heap, lofti_thread *thread, const lofti_unit *entry)
+void lofti_small_event(lofti_thread *thread, const lofti_unit *entry)
 {
+    lofti_heap *heap = thread->heap;
     const uint32_t unit = (uint32_t)((uint64_t)(entry->base - heap->base) >> heap->unit_shift);
     lofti_slab *slab = &heap->slabs[unit];
     uint32_t *left = lofti_slab_left(entry->bits);

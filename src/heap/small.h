@@ -4,13 +4,13 @@
 #ifndef LOFTI_HEAP_SMALL_H
 #define LOFTI_HEAP_SMALL_H
 
-#include "heap/state.h"
+#include "heap/thread.h"
 
 /* Refills the cell of a class. 0, or a code with its sentence set. No lock held. */
 int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx);
 
 /* The free that made `left` of the slab at `entry` 0: it was full, or it is empty now. */
-void lofti_small_event(lofti_heap *heap, lofti_thread *thread, const lofti_unit *entry);
+void lofti_small_event(lofti_thread *thread, const lofti_unit *entry);
 
 /* `count` blocks of an own slab became free by merging, not counted in `left` yet. */
 void lofti_small_merged(lofti_heap *heap, lofti_thread *thread, uint32_t unit, uint32_t count);
@@ -23,7 +23,7 @@ static inline void *lofti_small_take(lofti_cell *cell)
     const uint64_t rest = free & (free - 1);
     cell->free = rest;
     lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
-    return cell->first + (uint64_t)(unsigned)__builtin_ctzll(free) * cell->size;
+    return cell->first + (uint32_t)__builtin_ctzll(free) * cell->size;
 }
 
 /* Takes the cell's word once more, if frees have filled it well again: allocate-free pairs stay in one
@@ -42,27 +42,26 @@ static inline bool lofti_small_again(lofti_cell *cell)
 }
 
 /* Sets the bit of a live block of an own slab. */
-static inline void lofti_small_put(lofti_heap *heap, lofti_thread *thread, const lofti_unit *entry,
-                                   uint64_t idx)
+static inline void lofti_small_put(lofti_thread *thread, const lofti_unit *entry, uint64_t idx)
 {
     uint64_t *word = &entry->bits[idx / 64];
     uint32_t *left = lofti_slab_left(entry->bits);
     lofti_word_set(word, lofti_word_get(word) | (uint64_t)1 << (idx % 64));
     if (LOFTI_UNLIKELY(--*left == 0)) {
-        lofti_small_event(heap, thread, entry);
+        lofti_small_event(thread, entry);
     }
 }
 
-/* Frees a live block of one of the thread's own slabs. False, with nothing changed, if `block` is
- * anything else. */
-static inline bool lofti_small_give(lofti_heap *heap, lofti_thread *thread, const void *block)
+/* Frees a live block of one of the slabs of the thread heap in `view`. False, with nothing changed, if
+ * `block` is anything else. */
+static inline bool lofti_small_give(const lofti_thread_view *view, const void *block)
 {
-    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
-    if (LOFTI_UNLIKELY(off >= heap->reach_bytes)) {
+    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)view->base);
+    if (LOFTI_UNLIKELY(off >= view->reach_bytes)) {
         return false;
     }
-    const lofti_unit *entry = &heap->units[off >> heap->unit_shift];
-    if (LOFTI_UNLIKELY(__atomic_load_n(&entry->owner, __ATOMIC_RELAXED) != thread->id)) {
+    const lofti_unit *entry = &view->units[off >> view->unit_shift];
+    if (LOFTI_UNLIKELY(__atomic_load_n(&entry->owner, __ATOMIC_RELAXED) != view->owner)) {
         return false;
     }
     const uint64_t at = (uint64_t)((const uint8_t *)block - entry->base);
@@ -70,15 +69,14 @@ static inline bool lofti_small_give(lofti_heap *heap, lofti_thread *thread, cons
     if (LOFTI_UNLIKELY(idx * entry->size != at || at >= entry->end)) {
         return false;
     }
-    uint64_t *word = &entry->bits[idx / 64];
-    const uint64_t bit = (uint64_t)1 << (idx % 64);
-    const uint64_t old = lofti_word_get(word);
-    if (LOFTI_UNLIKELY((old & bit) != 0)) {
+    uint64_t *bits = entry->bits;
+    const uint64_t old = lofti_word_get(&bits[idx / 64]);
+    if (LOFTI_UNLIKELY(((old >> (idx % 64)) & 1) != 0)) {
         return false;
     }
-    lofti_word_set(word, old | bit);
-    if (LOFTI_UNLIKELY(--*lofti_slab_left(entry->bits) == 0)) {
-        lofti_small_event(heap, thread, entry);
+    lofti_word_set(&bits[idx / 64], old | (uint64_t)1 << (idx % 64));
+    if (LOFTI_UNLIKELY(--*lofti_slab_left(bits) == 0)) {
+        lofti_small_event(view->thread, entry);
     }
     return true;
 }

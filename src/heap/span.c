@@ -79,11 +79,19 @@ static int span_take_big(lofti_heap *heap, uint64_t pages, uint64_t alignment, u
     return 0;
 }
 
+/* Whether a fresh chunk has such a run. Otherwise its last place for one reaches beyond it. */
+static bool span_fits_chunk(const lofti_heap *heap, uint64_t pages, uint64_t alignment)
+{
+    const uint64_t base = (uint64_t)(uintptr_t)heap->base;
+    const uint64_t first = base + ((LOFTI_CHUNK_PAGES - SPAN_CHUNK_PAGES) << LOFTI_PAGE_SHIFT);
+    const uint64_t from = (lofti_arith_round_up(first, alignment) - base) >> LOFTI_PAGE_SHIFT;
+    return from + pages <= LOFTI_CHUNK_PAGES;
+}
+
 static int span_take(lofti_heap *heap, uint64_t pages, uint64_t alignment, uint32_t kind,
                      uint64_t *page, bool *zero)
 {
-    const uint64_t slack = (alignment >> LOFTI_PAGE_SHIFT) - 1;
-    const bool fits = pages + slack <= SPAN_CHUNK_PAGES;
+    const bool fits = span_fits_chunk(heap, pages, alignment);
     if (pages < LOFTI_CHUNK_PAGES) {
         while (!lofti_pages_take(heap, (uint32_t)pages, alignment, page, zero)) {
             const int code = fits ? lofti_chunk_more(heap) : 0;

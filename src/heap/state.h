@@ -113,7 +113,7 @@ struct lofti_thread {
  * sends the owner's frees the slow way, where a second free of such a block is seen. */
 #define LOFTI_OWNER_MARK (UINT32_C(1) << 31)
 
-enum lofti_chunk_state {
+enum lofti_heap_chunk_state {
     LOFTI_CHUNK_UNKNOWN = 0, /* not looked at since attach, or not the heap's */
     LOFTI_CHUNK_FREE = 1,    /* the heap's, without metadata */
     LOFTI_CHUNK_HEAD = 2,    /* has metadata; indexed by its free runs */
@@ -122,7 +122,7 @@ enum lofti_chunk_state {
 };
 
 typedef struct lofti_chunk {
-    uint32_t state; /* enum lofti_chunk_state; read without the lock */
+    uint32_t state; /* enum lofti_heap_chunk_state; read without the lock */
     uint16_t free_pages;
     uint16_t longest;              /* free run, pages: the list it is filed in */
     uint8_t longest_units;         /* the same for whole units */

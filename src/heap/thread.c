@@ -15,9 +15,13 @@
 #include "heap/slab.h"
 #include "heap/span.h"
 
-__thread lofti_thread_slot lofti_thread_last;
+__thread lofti_thread_view lofti_thread_last = {.heap_id = LOFTI_HEAP_ID_NONE};
 
 /* The heaps used before the last one, where their ids say. */
+typedef struct lofti_thread_slot {
+    uint64_t heap_id; /* 0: empty */
+    lofti_thread *thread;
+} lofti_thread_slot;
 #define THREAD_SLOTS 16u
 static __thread lofti_thread_slot thread_slots[THREAD_SLOTS]
     __attribute__((tls_model("initial-exec")));
@@ -27,7 +31,7 @@ static __thread lofti_thread *thread_list __attribute__((tls_model("initial-exec
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static lofti_heap *registry_heaps;
-static uint64_t registry_last_id;
+static uint64_t registry_next_id = LOFTI_HEAP_ID_FIRST;
 static pthread_key_t registry_key;
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 
@@ -83,13 +87,19 @@ static lofti_thread *thread_make(lofti_heap *heap)
 
 static void thread_use(const lofti_heap *heap, lofti_thread *thread)
 {
-    lofti_thread_last = (lofti_thread_slot){heap->id, thread};
-    thread_slots[heap->id % THREAD_SLOTS] = lofti_thread_last;
+    lofti_thread_last = (lofti_thread_view){.heap_id = heap->id,
+                                            .thread = thread,
+                                            .base = heap->base,
+                                            .units = heap->units,
+                                            .reach_bytes = heap->reach_bytes,
+                                            .owner = thread->id,
+                                            .unit_shift = heap->unit_shift};
+    thread_slots[heap->id % THREAD_SLOTS] = (lofti_thread_slot){heap->id, thread};
 }
 
 static void thread_forget_slots(void)
 {
-    lofti_thread_last = (lofti_thread_slot){0, NULL};
+    lofti_thread_last = (lofti_thread_view){.heap_id = LOFTI_HEAP_ID_NONE};
     memset(thread_slots, 0, sizeof thread_slots);
 }
 
@@ -100,7 +110,7 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
     }
     const lofti_thread_slot *slot = &thread_slots[heap->id % THREAD_SLOTS];
     if (slot->heap_id == heap->id) {
-        lofti_thread_last = *slot;
+        thread_use(heap, slot->thread);
         return slot->thread;
     }
     lofti_thread *thread = NULL;
@@ -175,7 +185,7 @@ static void thread_exit(void *unused)
 void lofti_thread_register(lofti_heap *heap)
 {
     (void)pthread_mutex_lock(&registry_lock);
-    heap->id = ++registry_last_id;
+    heap->id = registry_next_id++;
     heap->registry_next = registry_heaps;
     registry_heaps = heap;
     (void)pthread_mutex_unlock(&registry_lock);

@@ -14,13 +14,22 @@
 
 #include "heap/state.h"
 
-typedef struct lofti_thread_slot {
-    uint64_t heap_id; /* 0: empty; ids begin at 1 */
+/* The heap this thread used last, with what the fast paths need of it: one load less to each. */
+typedef struct lofti_thread_view {
+    uint64_t heap_id; /* LOFTI_HEAP_ID_NONE: empty */
     lofti_thread *thread;
-} lofti_thread_slot;
+    uint8_t *base;
+    lofti_unit *units;
+    uint64_t reach_bytes;
+    uint32_t owner; /* the thread heap's id */
+    uint32_t unit_shift;
+} lofti_thread_view;
 
-/* The heap this thread used last. */
-extern __thread lofti_thread_slot lofti_thread_last
+/* No heap has it, nor has a handle full of zeros. */
+#define LOFTI_HEAP_ID_NONE  UINT64_C(1)
+#define LOFTI_HEAP_ID_FIRST UINT64_C(2)
+
+extern __thread lofti_thread_view lofti_thread_last
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline bool lofti_thread_is_last(const lofti_heap *heap)

@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "journal/log.h"
 #include "os/map.h"
@@ -64,7 +65,8 @@ static int draft_write_frame(lofti_store *store, const lofti_super *super, uint1
     *frame = (lofti_frame){
         .magic = LOFTI_FRAME_MAGIC,
         .kind = draft->kind,
-        .flags = (uint16_t)(flags | (draft->first ? LOFTI_FRAME_FIRST : 0)),
+        .flags = (uint16_t)(flags | (draft->first ? LOFTI_FRAME_FIRST : 0) |
+                            (LOFTI_FAULT(LAST_EARLY) ? LOFTI_FRAME_LAST : 0)),
         .frame_bytes = frame_bytes,
         .used_bytes = draft->used_bytes,
         .position = draft->position,
@@ -78,6 +80,12 @@ static int draft_write_frame(lofti_store *store, const lofti_super *super, uint1
     frame->hash = lofti_frame_hash(frame);
     draft->written = true; /* also if it fails: any part may be in the file */
     store->high = lofti_arith_max(store->high, draft->position + frame_bytes);
+    if (LOFTI_FAULT(FRAME_UNALIGNED) && draft->position > store->super.start) {
+        /* The frame shares its first block with the end of the one before: that is written again. */
+        static uint8_t block[LOFTI_PAGE_BYTES];
+        (void)lofti_log_read(store, draft->position - LOFTI_PAGE_BYTES, block, sizeof block);
+        (void)lofti_log_write(store, draft->position - LOFTI_PAGE_BYTES, block, sizeof block);
+    }
     const int code = lofti_log_write(store, draft->position, frame, frame_bytes);
     if (code == LOFT_OK) {
         draft->first = false;
@@ -148,7 +156,7 @@ void lofti_append_accept(lofti_store *store)
 void lofti_append_drop(lofti_store *store)
 {
     lofti_store_draft *draft = &store->draft;
-    if (draft->written && store->state != LOFTI_STORE_POISONED) {
+    if (draft->written && store->state != LOFTI_STORE_POISONED && !LOFTI_FAULT(DRAFT_NOT_BROKEN)) {
         /* A write that answered an error may be whole in the cache. Break its first block, so that no
          * later flush makes a commit count that was reported as failed. If that fails too, the next
          * commit's frames take the same place. */
@@ -238,6 +246,10 @@ int lofti_store_scan(lofti_store *store)
             return code;
         }
         const lofti_frame *frame = store->frame;
+        if (frame->kind == LOFTI_FRAME_SEAL && store->index.count == 0) {
+            store->draft.count = 0; /* it seals no commit of this epoch: nobody wrote that */
+            return LOFT_OK;
+        }
         code = scan_collect(store, frame, expect.position);
         if (code != LOFT_OK) {
             return code;
@@ -258,4 +270,79 @@ int lofti_store_scan(lofti_store *store)
             expect.kind = 0;
         }
     }
+}
+
+/* --- Superblocks that were lost --------------------------------------------------------------------
+ *
+ * A slot that holds no superblock was never written, was torn by a crash, or was damaged later. Torn, it
+ * never counted, and the newest of the others describes the file. Damaged, it may have begun an epoch, or
+ * added an extent, whose commits the others do not know. Frames betray it: none is written before the
+ * superblock of its epoch and extent is on the device. */
+
+/* Follows the frames of one epoch from `position`. */
+static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint64_t chain,
+                     bool *lost)
+{
+    lofti_frame *frame = store->frame;
+    while (store->total_bytes - position >= LOFTI_PAGE_BYTES) {
+        const uint64_t room_bytes = store->total_bytes - position;
+        int code = lofti_log_read(store, position, frame, LOFTI_PAGE_BYTES);
+        if (code != LOFT_OK) {
+            return code;
+        }
+        const bool first = (frame->flags & LOFTI_FRAME_FIRST) != 0;
+        const uint64_t sequence = frame->sequence - (frame->kind == LOFTI_FRAME_COMMIT ? 1 : 0);
+        const lofti_frame_expect expect = {
+            position, salt, chain, sequence, 0, 0, first ? 0 : frame->kind};
+        if (lofti_frame_validate_header(frame, &expect, UINT64_MAX).code != LOFT_OK) {
+            return LOFT_OK;
+        }
+        const bool newer = frame->sequence > store->sequence;
+        if (frame->frame_bytes > room_bytes) {
+            *lost = newer; /* it ends in an extent that nobody names */
+            return LOFT_OK;
+        }
+        code =
+            lofti_log_read(store, position + LOFTI_PAGE_BYTES, (uint8_t *)frame + LOFTI_PAGE_BYTES,
+                           frame->frame_bytes - LOFTI_PAGE_BYTES);
+        if (code != LOFT_OK || frame->hash != lofti_frame_hash(frame)) {
+            return code;
+        }
+        if (newer && (frame->flags & LOFTI_FRAME_LAST) != 0) {
+            *lost = true;
+            return LOFT_OK;
+        }
+        chain = frame->hash;
+        position += frame->frame_bytes;
+    }
+    return LOFT_OK;
+}
+
+/* The same for another epoch, if one begins at `position`. */
+static int lost_epoch(lofti_store *store, uint64_t position, bool *lost)
+{
+    if (*lost || store->total_bytes - position < LOFTI_PAGE_BYTES) {
+        return LOFT_OK;
+    }
+    const int code = lofti_log_read(store, position, store->frame, LOFTI_PAGE_BYTES);
+    const uint64_t salt = store->frame->salt;
+    return code != LOFT_OK || salt == store->super.salt
+               ? code
+               : lost_walk(store, position, salt, salt, lost);
+}
+
+int lofti_store_scan_lost(lofti_store *store, bool *lost)
+{
+    *lost = false;
+    if (store->slots_whole) {
+        return LOFT_OK;
+    }
+    int code = lost_walk(store, store->position, store->super.salt, store->chain, lost);
+    if (code == LOFT_OK) {
+        code = lost_epoch(store, 0, lost); /* where a checkpoint begins an epoch */
+    }
+    if (code == LOFT_OK) {
+        code = lost_epoch(store, store->position, lost); /* where recovery begins one */
+    }
+    return code;
 }

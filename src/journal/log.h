@@ -59,6 +59,8 @@ void lofti_append_drop(lofti_store *store);
 /* Reads the journal from super.start on and fills the index; stops at the first frame that is not
  * valid. Sets position, chain, sequence, frontier, file_bytes. */
 int lofti_store_scan(lofti_store *store);
+/* After the scan: whether the journal goes on in a way that only a superblock which is not there explains. */
+int lofti_store_scan_lost(lofti_store *store, bool *lost);
 
 /* --- Checkpoint ----------------------------------------------------------------------------------- */
 

@@ -83,6 +83,7 @@ typedef struct lofti_store {
     uint64_t generation;             /* the highest that was tried */
     lofti_super super;
     bool super_stale; /* S3 */
+    bool slots_whole; /* as read at open: all three held superblocks */
 
     uint64_t total_bytes; /* of the journal's extents */
     uint64_t position;    /* where the next commit begins */

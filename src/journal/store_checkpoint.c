@@ -16,6 +16,7 @@
 
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "journal/log.h"
 #include "os/map.h"
@@ -27,6 +28,9 @@ enum { CHECKPOINT_KEEP_BYTES = 64 << 20 };
 static int seal_pages(lofti_store *store, const uint64_t *pages)
 {
     lofti_append_begin(store, LOFTI_FRAME_SEAL, store->position, store->chain);
+    if (LOFTI_FAULT(SEAL_SKIPPED)) {
+        return lofti_store_flush(store, "checkpoint");
+    }
     uint8_t *image = store->scratch;
     for (uint64_t i = 0; i < store->index.count; i++) {
         const lofti_index_entry *entry = lofti_index_find(&store->index, pages[i]);
@@ -52,7 +56,8 @@ static int seal_pages(lofti_store *store, const uint64_t *pages)
             ? LOFT_OK
             : lofti_append_finish(store, &store->super, store->sequence, store->frontier);
     /* Before this flush the base images are what deltas need; after it nobody needs them. */
-    return code != LOFT_OK ? code : lofti_store_flush(store, "checkpoint");
+    return code != LOFT_OK || LOFTI_FAULT(SEAL_UNFLUSHED) ? code
+                                                          : lofti_store_flush(store, "checkpoint");
 }
 
 static int checkpoint_seal(lofti_store *store)
@@ -105,8 +110,8 @@ static int apply_pages(lofti_store *store, const uint64_t *pages)
             code = apply_flush_run(store, &run);
         }
         if (code == LOFT_OK) {
-            LOFTI_CHECK(lofti_index_find(&store->index, pages[i])->kind ==
-                        LOFTI_RECORD_FULL); /* S5 */
+            LOFTI_CHECK(lofti_index_find(&store->index, pages[i])->kind == LOFTI_RECORD_FULL ||
+                        LOFTI_FAULT(SEAL_SKIPPED)); /* S5 */
             uint8_t *to = (uint8_t *)store->frame + run.count * LOFTI_PAGE_BYTES;
             code = lofti_store_read_page(store, pages[i], to);
         }
@@ -146,6 +151,9 @@ static int apply_rewind(lofti_store *store)
     if (error != 0) {
         return lofti_status_system(error, "checkpoint", store->path);
     }
+    if (LOFTI_FAULT(SALT_KEPT) || LOFTI_FAULT(EPOCH_UNTOLD)) {
+        next.salt = store->super.salt;
+    }
     next.start = 0;
     next.sequence = store->sequence;
     next.frontier = store->frontier;
@@ -167,7 +175,7 @@ int lofti_store_apply(lofti_store *store)
 {
     store->base_torn = true; /* until it has gone through: a failure leaves any mix */
     int code = apply_images(store);
-    if (code == LOFT_OK) {
+    if (code == LOFT_OK && !LOFTI_FAULT(APPLY_UNFLUSHED)) {
         /* Before: the journal is the truth. After: the base images are as well. */
         code = lofti_store_flush(store, "checkpoint");
     }
@@ -203,7 +211,10 @@ int lofti_store_checkpoint(lofti_store *store)
         return lofti_store_writable(store, "checkpoint");
     }
     LOFTI_CHECK(store->state == LOFTI_STORE_IDLE);
-    const int error = lofti_file_lock(&store->file, LOFTI_LOCK_EXCLUSIVE, LOFTI_STORE_LOCK_READER);
+    const int error =
+        LOFTI_FAULT(LOCK_SKIPPED)
+            ? 0
+            : lofti_file_lock(&store->file, LOFTI_LOCK_EXCLUSIVE, LOFTI_STORE_LOCK_READER);
     if (error != 0) {
         return lofti_status_fail(LOFT_EPENDING, "checkpoint", store->path,
                                  "held off by a reader; the journal is kept");

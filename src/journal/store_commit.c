@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "journal/log.h"
 
@@ -64,15 +65,17 @@ static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
         return LOFT_OK; /* as it was committed last */
     }
     lofti_append_record record = {page_idx, hash, page, LOFTI_PAGE_BYTES, LOFTI_RECORD_FULL};
-    if (entry == NULL || !store->base_torn) {
+    if (entry == NULL || !store->base_torn || LOFTI_FAULT(TORN_BASE_DELTA)) {
         uint8_t *base = store->scratch;
         uint8_t *delta = base + LOFTI_PAGE_BYTES;
-        const int code = page_base(store, page_idx, base);
+        const int code = LOFTI_FAULT(DELTA_AGAINST_NEWEST)
+                             ? lofti_store_read_page(store, page_idx, base)
+                             : page_base(store, page_idx, base);
         if (code != LOFT_OK) {
             return code;
         }
         const uint32_t delta_bytes = lofti_delta_encode(base, page, delta);
-        if (delta_bytes == 0 && entry == NULL) {
+        if (delta_bytes == 0 && (entry == NULL || LOFTI_FAULT(EMPTY_DELTA_DROPPED))) {
             return LOFT_OK; /* touched, not changed */
         }
         if (delta_bytes != UINT32_MAX) { /* also an empty one: C2 */
@@ -80,6 +83,9 @@ static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
             record.bytes = delta_bytes;
             record.kind = LOFTI_RECORD_DELTA;
         }
+    }
+    if (LOFTI_FAULT(IN_PLACE)) {
+        (void)lofti_file_write(&store->file, page, LOFTI_PAGE_BYTES, page_idx * LOFTI_PAGE_BYTES);
     }
     /* S3: nothing is appended under a superblock that may not be on the device. */
     const int code = lofti_store_super_trust(store);
@@ -98,38 +104,59 @@ int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
     return code;
 }
 
-int lofti_store_commit_unflushed(lofti_store *store, uint64_t frontier)
+/* Writes the frame that makes the draft count; with `flush` also makes it durable. */
+static int commit_write(lofti_store *store, uint64_t frontier, bool flush)
 {
-    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
-    LOFTI_CHECK(frontier >= store->frontier && frontier <= lofti_store_space_end(store));
-    if (store->draft.count == 0) {
-        lofti_store_cancel(store);
-        return LOFT_OK;
-    }
-    const uint64_t pages = store->draft.count;
     const int code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
-    if (code != LOFT_OK) {
-        lofti_store_cancel(store);
+    if (code != LOFT_OK || !flush || LOFTI_FAULT(DURABLE_EARLY)) {
         return code;
     }
+    /* Before this flush nothing of the commit counts; after it all of it does. */
+    return lofti_store_flush(store, "commit");
+}
+
+static void commit_accept(lofti_store *store, uint64_t frontier)
+{
     store->commit_count++;
-    store->committed_pages += pages;
+    store->committed_pages += store->draft.count;
     store->committed_bytes += store->draft.position - store->position;
     lofti_append_accept(store);
     store->sequence++;
     store->frontier = frontier;
     store->file_bytes = lofti_arith_max(store->file_bytes, lofti_store_space_end(store));
     store->state = LOFTI_STORE_IDLE;
+}
+
+static int commit_as(lofti_store *store, uint64_t frontier, bool flush)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
+    LOFTI_CHECK(frontier >= store->frontier && frontier <= lofti_store_space_end(store));
+    if (store->draft.count == 0) {
+        lofti_store_cancel(store);
+        /* Nothing new, but earlier commits may wait for their flush. */
+        return flush && atomic_load(&store->durable_sequence) < store->sequence
+                   ? lofti_store_flush(store, "commit")
+                   : LOFT_OK;
+    }
+    const int code = commit_write(store, frontier, flush);
+    if (code != LOFT_OK) {
+        lofti_store_cancel(store);
+        return code;
+    }
+    commit_accept(store, frontier);
+    if (flush) {
+        atomic_store(&store->durable_sequence, store->sequence);
+    }
     lofti_store_verify(store);
     return LOFT_OK;
 }
 
 int lofti_store_commit(lofti_store *store, uint64_t frontier)
 {
-    const int code = lofti_store_commit_unflushed(store, frontier);
-    if (code != LOFT_OK || atomic_load(&store->durable_sequence) >= store->sequence) {
-        return code;
-    }
-    /* Before this flush nothing of the commit counts; after it all of it does. */
-    return lofti_store_flush(store, "commit");
+    return commit_as(store, frontier, true);
+}
+
+int lofti_store_commit_unflushed(lofti_store *store, uint64_t frontier)
+{
+    return commit_as(store, frontier, false);
 }

@@ -16,6 +16,7 @@
  */
 #include "base/arith.h"
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "journal/log.h"
 #include "os/map.h"
@@ -48,7 +49,8 @@ static int copy_pages(lofti_store *store, const lofti_super *next, const uint64_
     }
     const int code = lofti_append_finish(store, next, store->sequence, store->frontier);
     /* Before this flush only the old epoch counts; the superblock may name the copy after it. */
-    return code != LOFT_OK ? code : lofti_store_flush(store, "recover");
+    return code != LOFT_OK || LOFTI_FAULT(COPY_UNFLUSHED) ? code
+                                                          : lofti_store_flush(store, "recover");
 }
 
 /* The new epoch's superblock: it begins behind the old one, with room for the copy. */
@@ -59,7 +61,7 @@ static int copy_plan(lofti_store *store, lofti_super *next)
     if (error != 0) {
         return lofti_status_system(error, "recover", store->path);
     }
-    next->start = store->position;
+    next->start = LOFTI_FAULT(COPY_OVER_OLD) ? store->super.start : store->position;
     next->sequence = store->sequence - 1; /* the copy is commit `sequence` */
     next->file_bytes = lofti_arith_max(next->file_bytes, store->super.file_bytes);
     const uint64_t needed_bytes = copy_bytes(store->index.count);
@@ -88,6 +90,9 @@ static int copy_write(lofti_store *store, lofti_super *next)
     code = copy_pages(store, next, pages);
     (void)lofti_map_release(pages, bytes);
     if (code == LOFT_OK) {
+        if (LOFTI_FAULT(START_KEPT)) {
+            next->start = old.start;
+        }
         code = lofti_store_super_write(store, next, "recover");
     }
     if (code != LOFT_OK) {
@@ -102,6 +107,9 @@ int lofti_store_recover(lofti_store *store)
     int code = lofti_store_writable(store, "recover");
     if (code != LOFT_OK || !lofti_store_has_journal(store)) {
         return code;
+    }
+    if (LOFTI_FAULT(COPY_SKIPPED)) {
+        return lofti_store_checkpoint(store);
     }
     lofti_super next;
     /* A slot that a crash has torn may name the blocks where the copy will go, and the next write to it may

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "journal/log.h"
 
@@ -54,6 +55,10 @@ static int flush_result(const lofti_store *store, int error, const char *operati
 int lofti_store_flush(lofti_store *store, const char *operation)
 {
     const int error = flush_once(store, store->sequence);
+    if (error != 0 && LOFTI_FAULT(POISON_SKIPPED)) {
+        atomic_store(&store->flush_failed, false);
+        return lofti_status_system(error, operation, store->path);
+    }
     const int code = flush_result(store, error, operation);
     if (code != LOFT_OK) {
         store->state = LOFTI_STORE_POISONED;
@@ -94,15 +99,30 @@ int lofti_store_super_read(lofti_store *store, bool writing)
     const bool a_valid = lofti_super_validate(&slots[a], false).code == LOFT_OK;
     const bool b_valid = lofti_super_validate(&slots[b], false).code == LOFT_OK;
     store->slot_before = a_valid && (!b_valid || slots[a].generation > slots[b].generation) ? a : b;
+    store->slots_whole = a_valid && b_valid;
     return LOFT_OK;
+}
+
+static uint32_t super_target(const lofti_store *store)
+{
+    if (LOFTI_FAULT(SUPER_OVER_NEWEST)) {
+        return store->slot_good;
+    }
+    if (LOFTI_FAULT(SUPER_OVER_BEFORE)) {
+        return store->slot_before;
+    }
+    return LOFTI_SUPER_SLOTS - store->slot_good - store->slot_before; /* S2 */
 }
 
 int lofti_store_super_write(lofti_store *store, const lofti_super *next, const char *operation)
 {
     LOFTI_CHECK(store->slot_good != store->slot_before);
-    const uint32_t target = LOFTI_SUPER_SLOTS - store->slot_good - store->slot_before; /* S2 */
+    const uint32_t target = super_target(store);
     lofti_super *sealed = &store->super_buffer;
     *sealed = *next;
+    if (LOFTI_FAULT(GENERATION_KEPT)) {
+        store->generation = store->super.generation;
+    }
     sealed->generation = ++store->generation;
     lofti_super_seal(sealed);
     const int error = lofti_file_write(&store->file, sealed, sizeof *sealed,
@@ -115,10 +135,10 @@ int lofti_store_super_write(lofti_store *store, const lofti_super *next, const c
     }
     /* Before: whatever this superblock refers to was flushed by its caller, or is flushed by this very
      * call (extents of a growing journal). After: the epoch or extent counts. */
-    const int code = lofti_store_flush(store, operation);
+    const int code = LOFTI_FAULT(REWIND_EARLY) ? LOFT_OK : lofti_store_flush(store, operation);
     if (code == LOFT_OK) {
         store->super = *sealed;
-        store->slot_before = store->slot_good;
+        store->slot_before = target == store->slot_good ? store->slot_before : store->slot_good;
         store->slot_good = target;
         store->super_stale = false;
     }
@@ -127,7 +147,7 @@ int lofti_store_super_write(lofti_store *store, const lofti_super *next, const c
 
 int lofti_store_super_trust(lofti_store *store)
 {
-    if (!store->super_stale) {
+    if (!store->super_stale || LOFTI_FAULT(TRUST_SKIPPED)) {
         return LOFT_OK;
     }
     const lofti_super same = store->super;

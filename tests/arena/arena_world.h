@@ -3,6 +3,8 @@
 #ifndef LOFT_TESTS_ARENA_ARENA_WORLD_H
 #define LOFT_TESTS_ARENA_ARENA_WORLD_H
 
+#include <stdbool.h>
+
 #include "loft/arena.h"
 #include "support/test.h"
 

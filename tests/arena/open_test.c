@@ -108,7 +108,9 @@ LOFT_TEST(bad_input, an_empty_file_and_files_that_are_no_arena)
     loft_test_random random = {loft_test_seed()};
     for (size_t fill = 0; fill < 3; fill++) {
         for (size_t i = 0; i < 5 * MEBIBYTE; i++) {
-            bytes[i] = fill == 0 ? 0 : fill == 1 ? (uint8_t)"text\n"[i % 5] : (uint8_t)loft_test_random_next(&random);
+            bytes[i] = fill == 0   ? 0
+                       : fill == 1 ? (uint8_t) "text\n"[i % 5]
+                                   : (uint8_t)loft_test_random_next(&random);
         }
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             file_write(path, bytes, sizes[i]);
@@ -151,7 +153,9 @@ LOFT_TEST(bad_input, an_arena_cut_short_at_every_length)
         const char *path = arena_file(closed != 0);
         size_t bytes = 0;
         uint8_t *image = file_read(path, &bytes);
-        for (size_t length = 0; length < bytes; length += length < 300 ? 1 : length < 20000 ? 511 : 131071) {
+        for (size_t length = 0; length < bytes; length += length < 300     ? 1
+                                                          : length < 20000 ? 511
+                                                                           : 131071) {
             file_write(path, image, length);
             fails_with_all_flags(path, LOFT_ECORRUPT, "open '");
             LOFT_CHECK_EQ_UINT(file_bytes(path), length);
@@ -196,7 +200,8 @@ LOFT_TEST(bad_input, one_byte_changed_in_a_superblock)
         const leftovers before = leftovers_before(loft_test_folder());
         const size_t end = LOFTI_SUPER_SLOTS * sizeof(lofti_super);
         for (size_t off = 0; off < end; off += off % sizeof(lofti_super) < 150 ? 1 : 37) {
-            const uint8_t changed = (uint8_t)(image[off] + 1 + loft_test_random_below(&random, 255));
+            const uint8_t changed =
+                (uint8_t)(image[off] + 1 + loft_test_random_below(&random, 255));
             file_patch(path, off, &changed, 1);
             const uint64_t count = open_damaged(path, 0, &before);
             if (count != 0 && count != 30) {
@@ -244,7 +249,10 @@ static void patch_super(const char *path, void (*change)(lofti_super *super))
 static void newer_version(lofti_super *super) { super->version++; }
 static void new_feature(lofti_super *super) { super->incompatible |= 1; }
 static void new_write_feature(lofti_super *super) { super->write_incompatible |= 1; }
-static void higher_base(lofti_super *super) { super->base = ((uint64_t)1 << 47) - LOFTI_CHUNK_BYTES; }
+static void higher_base(lofti_super *super)
+{
+    super->base = ((uint64_t)1 << 47) - LOFTI_CHUNK_BYTES;
+}
 static void larger_frontier(lofti_super *super) { super->frontier = super->file_bytes; }
 static void larger_file(lofti_super *super) { super->file_bytes += LOFTI_CHUNK_BYTES; }
 static void no_heap(lofti_super *super) { super->frontier = LOFTI_HEAP_OFF; }

@@ -33,6 +33,7 @@ void image_destroy(image *self)
         for (uint32_t node = 0; node < IMAGE_NODES; node++) {
             if (self->nodes[node].data != NULL) {
                 munmap(self->nodes[node].data, self->room_bytes);
+                free(self->nodes[node].touched);
             }
         }
         free(self->undo);
@@ -51,6 +52,8 @@ static void node_make(image *self, uint32_t node)
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         require(data != MAP_FAILED, "no memory for a file");
         self->nodes[node].data = data;
+        self->nodes[node].touched = calloc(self->room_bytes / IMAGE_PIECE_BYTES + 1, 1);
+        require(self->nodes[node].touched != NULL, "no memory for a file");
     }
 }
 
@@ -76,8 +79,8 @@ void image_put(image *self, uint32_t node, uint64_t off, const void *data, size_
 {
     node_reach(self, node);
     require(off <= self->room_bytes && bytes <= self->room_bytes - off, "file too large");
+    image_touch(&self->nodes[node], off, bytes);
     memcpy(self->nodes[node].data + off, data, bytes);
-    image_touch(&self->nodes[node], off + bytes);
 }
 
 void image_set_size(image *self, uint32_t node, uint64_t bytes)
@@ -133,6 +136,20 @@ void image_save_range(image *self, uint32_t node, uint64_t off, size_t bytes)
     self->saved_bytes += bytes;
 }
 
+void image_zero_range(image *self, uint32_t node, uint64_t off, uint64_t bytes)
+{
+    const image_node *place = &self->nodes[node];
+    for (const uint64_t end = off + bytes; off < end;) {
+        const uint64_t piece_end = (off / IMAGE_PIECE_BYTES + 1) * IMAGE_PIECE_BYTES;
+        const size_t part = (size_t)((piece_end < end ? piece_end : end) - off);
+        if (place->touched[off / IMAGE_PIECE_BYTES] != 0) {
+            image_save_range(self, node, off, part);
+            memset(place->data + off, 0, part);
+        }
+        off += part;
+    }
+}
+
 void image_save_size(image *self, uint32_t node)
 {
     *undo_add(self) = (image_undo_entry){.node = node, .off = self->nodes[node].bytes};
@@ -162,15 +179,20 @@ void image_poke(image *self, uint32_t node, uint64_t off, const void *data, size
         const uint64_t room = self->room_bytes - off;
         const size_t fits = bytes < room ? bytes : (size_t)room;
         image_save_range(self, node, off, fits);
+        image_touch(&self->nodes[node], off, fits);
         memcpy(self->nodes[node].data + off, data, fits);
-        image_touch(&self->nodes[node], off + fits);
     }
 }
 
 static void node_empty(image *self, uint32_t node)
 {
-    memset(self->nodes[node].data, 0, self->nodes[node].bytes);
-    self->nodes[node].bytes = 0;
+    image_node *place = &self->nodes[node];
+    for (uint64_t off = 0; off < place->bytes; off += IMAGE_PIECE_BYTES) {
+        if (place->touched[off / IMAGE_PIECE_BYTES] != 0) {
+            memset(place->data + off, 0, IMAGE_PIECE_BYTES);
+        }
+    }
+    place->bytes = 0;
 }
 
 void image_undo(image *self)

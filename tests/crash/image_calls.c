@@ -46,11 +46,8 @@ static int name_store(image *self, const char *path, uint32_t node)
 static void resize_to(image *self, image_node *node, uint64_t bytes)
 {
     const uint32_t index = index_of(self, node);
-    const uint64_t end = bytes < node->touched_bytes ? bytes : node->touched_bytes;
-    if (end > node->bytes) {
-        const size_t grown = (size_t)(end - node->bytes);
-        image_save_range(self, index, node->bytes, grown);
-        memset(node->data + node->bytes, 0, grown);
+    if (bytes > node->bytes) {
+        image_zero_range(self, index, node->bytes, bytes - node->bytes);
     }
     if (bytes != node->bytes) {
         image_save_size(self, index);
@@ -178,8 +175,8 @@ static int64_t call_pwrite(const lofti_file_ops *ops, intptr_t handle, const voi
         resize_to(self, node, off);
     }
     image_save_range(self, index_of(self, node), off, bytes);
+    image_touch(node, off, bytes);
     memcpy(node->data + off, data, bytes);
-    image_touch(node, off + bytes);
     if (bytes > 0 && off + bytes > node->bytes) {
         image_save_size(self, index_of(self, node));
         node->bytes = off + bytes;
@@ -229,9 +226,7 @@ static int call_punch(const lofti_file_ops *ops, intptr_t handle, uint64_t off, 
     }
     if (off < node->bytes) {
         const uint64_t seen = node->bytes - off;
-        const size_t zeroed = (size_t)(bytes < seen ? bytes : seen);
-        image_save_range(self, index_of(self, node), off, zeroed);
-        memset(node->data + off, 0, zeroed);
+        image_zero_range(self, index_of(self, node), off, bytes < seen ? bytes : seen);
     }
     return 0;
 }

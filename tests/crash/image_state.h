@@ -7,7 +7,7 @@
 typedef struct image_node {
     uint8_t *data; /* room_bytes of address space, touched as needed; NULL: no such file */
     uint64_t bytes;
-    uint64_t touched_bytes; /* nothing behind it was ever written: zeros */
+    uint8_t *touched; /* by 4 KiB of data: written at some time; else zeros */
 } image_node;
 
 typedef struct image_name {
@@ -57,10 +57,19 @@ struct image {
     size_t saved_bytes, saved_room;
 };
 
-static inline void image_touch(image_node *node, uint64_t end)
+enum { IMAGE_PIECE_BYTES = 4096 };
+
+/* Before a range is written. */
+static inline void image_touch(image_node *node, uint64_t off, uint64_t bytes)
 {
-    node->touched_bytes = end > node->touched_bytes ? end : node->touched_bytes;
+    for (uint64_t at = off / IMAGE_PIECE_BYTES;
+         bytes > 0 && at <= (off + bytes - 1) / IMAGE_PIECE_BYTES; at++) {
+        node->touched[at] = 1;
+    }
 }
+
+/* Remembers a range and zeroes it; pieces that were never written cost nothing. */
+void image_zero_range(image *self, uint32_t node, uint64_t off, uint64_t bytes);
 
 /* Remembers a range, or the size, before it is changed. */
 void image_save_range(image *self, uint32_t node, uint64_t off, size_t bytes);

@@ -335,6 +335,148 @@ static void run_renewal_flush_fails(journal_world *world)
     journal_commit_well(world, 0, 1);
 }
 
+/* C2: fewer bytes differ from the newest image than from the base image. */
+static void run_shrinking(journal_world *world)
+{
+    journal_create(world);
+    journal_must(journal_commit_version(world, 0, 4), "commit"); /* half the page */
+    journal_checkpoint_well(world);
+    journal_must(journal_commit_version(world, 0, 3), "commit"); /* 24 bytes, zeros behind */
+    journal_must(journal_commit_version(world, 0, 6), "commit"); /* other 24 bytes */
+    journal_must(journal_commit_version(world, 1, 3), "commit");
+}
+
+/* A commit whose write was answered as failed, and the process dies: it must not be there. */
+static void run_failed_then_dies(journal_world *world)
+{
+    journal_create(world);
+    journal_commit_well(world, 0, 2);
+    const uint32_t before = world->based_on;
+    journal_fail(world, WRITE_CALLS, FAULT_LATE_FAIL, 1, ENOSPC);
+    expect(journal_commit_pages(world, 1, 3), LOFT_ENOSPC, "commit on a full disk");
+    journal_go_well(world);
+    journal_must(journal_restart(world), "restart");
+    journal_must(world->based_on == before ? LOFT_OK : LOFT_EINVAL, "a failed commit is there");
+    journal_commit_well(world, 2, 1);
+}
+
+/* The last of two frames is written, but answered as failed; another commit of the same shape follows. Half
+ * of the one and half of the other are none. */
+static void run_failed_frames(journal_world *world)
+{
+    journal_create(world);
+    journal_grow(world);
+    journal_commit_well(world, 0, 3);
+    journal_fail(world, WRITE_CALLS, FAULT_LATE_FAIL, 2, ENOSPC);
+    expect(journal_commit_pages(world, 0, 639), LOFT_ENOSPC, "commit on a full disk");
+    journal_go_well(world);
+    journal_commit_well(world, 0, 639);
+}
+
+/* --- Commits without a flush ------------------------------------------------------------------------ */
+
+static void run_async(journal_world *world)
+{
+    journal_create(world);
+    journal_commit_well(world, 0, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        journal_must(journal_commit_async(world, i, 1), "commit");
+    }
+    journal_must(journal_wait(world), "wait");
+    journal_must(journal_commit_async(world, 2, 2), "commit");
+    journal_commit_well(world, 0, 1);
+}
+
+/* The checkpoint's first flush makes them durable. */
+static void run_async_checkpoint(journal_world *world)
+{
+    journal_create(world);
+    for (uint32_t i = 0; i < 3; i++) {
+        journal_must(journal_commit_async(world, i % 2, 2), "commit");
+    }
+    journal_checkpoint_well(world);
+    journal_must(journal_commit_async(world, 1, 1), "commit");
+    journal_commit_well(world, 3, 1);
+}
+
+static void run_async_then_dies(journal_world *world)
+{
+    journal_create(world);
+    journal_commit_well(world, 0, 2);
+    journal_must(journal_commit_async(world, 1, 2), "commit");
+    journal_must(journal_commit_async(world, 0, 1), "commit");
+    journal_must(journal_restart(world), "restart");
+    journal_must(journal_commit_async(world, 2, 1), "commit");
+    journal_must(journal_wait(world), "wait");
+}
+
+static void run_async_flush_fails(journal_world *world)
+{
+    journal_create(world);
+    journal_commit_well(world, 0, 2);
+    journal_must(journal_commit_async(world, 1, 2), "commit");
+    journal_fail(world, SYNC_CALLS, FAULT_FAIL, 1, EIO);
+    expect(journal_wait(world), LOFT_EPOISONED, "wait whose flush fails");
+    journal_go_well(world);
+    expect(journal_commit_pages(world, 1, 1), LOFT_EPOISONED, "commit after it");
+    journal_must(journal_restart(world), "restart");
+    journal_commit_well(world, 2, 1);
+}
+
+/* --- The nth call of a life fails --------------------------------------------------------------------- */
+
+/* Does it until it is done; a poisoned store is opened anew. */
+static void persist(journal_world *world, int (*step)(journal_world *world))
+{
+    int code = step(world);
+    for (int tries = 0; tries < 4 && code != LOFT_OK && code != LOFT_EPENDING; tries++) {
+        if (!world->open || world->store.state == LOFTI_STORE_POISONED) {
+            code = journal_restart(world);
+        } else {
+            code = step(world);
+        }
+    }
+    journal_must(code == LOFT_EPENDING ? LOFT_OK : code, "a life goes on");
+}
+
+static int step_commit(journal_world *world) { return journal_commit_pages(world, 0, 2); }
+static int step_other(journal_world *world) { return journal_commit_pages(world, 1, 2); }
+static int step_async(journal_world *world) { return journal_commit_async(world, 3, 1); }
+static int step_checkpoint(journal_world *world) { return lofti_store_checkpoint(&world->store); }
+
+static void life(journal_world *world, unsigned kinds, enum fault_action action, uint64_t n,
+                 int error)
+{
+    static int (*const steps[])(journal_world *) = {
+        step_commit,     step_async, step_other, step_checkpoint, step_commit,
+        journal_restart, step_other, step_async, step_checkpoint, step_commit};
+    journal_create(world);
+    journal_commit_well(world, 0, 1);
+    journal_fail(world, kinds, action, n, error);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        persist(world, steps[i]);
+    }
+    journal_go_well(world);
+}
+
+#define LIFE_WRITE(n)                                                                              \
+    static void run_life_write_##n(journal_world *world)                                           \
+    {                                                                                              \
+        life(world, WRITE_CALLS, (n) % 2 == 0 ? FAULT_PART_FAIL : FAULT_LATE_FAIL, n, EIO);        \
+    }
+#define LIFE_FLUSH(n)                                                                              \
+    static void run_life_flush_##n(journal_world *world)                                           \
+    {                                                                                              \
+        life(world, SYNC_CALLS, FAULT_FAIL, n, EIO);                                               \
+    }
+#define LIVES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+LIVES(LIFE_WRITE)
+LIVES(LIFE_FLUSH)
+
+#define LIFE_SCRIPTS(n)                                                                            \
+    {"write " #n " of a life fails", run_life_write_##n, 1},                                       \
+        {"flush " #n " of a life fails", run_life_flush_##n, 1},
+
 const journal_script journal_scripts[] = {
     {"first commit", run_first_commit, 1},
     {"several commits", run_several, 1},
@@ -367,5 +509,12 @@ const journal_script journal_scripts[] = {
     {"recovery's flush 5 fails", run_recovery_flush_5, 1},
     {"growth's flush fails", run_growth_flush_fails, 15},
     {"renewal's flush fails", run_renewal_flush_fails, 1},
-};
+    {"shrinking changes", run_shrinking, 1},
+    {"failed commit, then death", run_failed_then_dies, 1},
+    {"failed commit of several frames", run_failed_frames, 10},
+    {"commits without a flush", run_async, 1},
+    {"the same, then a checkpoint", run_async_checkpoint, 1},
+    {"the same, then death", run_async_then_dies, 1},
+    {"the same, and the flush fails", run_async_flush_fails, 1},
+    LIVES(LIFE_SCRIPTS)};
 const size_t journal_script_count = sizeof journal_scripts / sizeof journal_scripts[0];

@@ -161,7 +161,7 @@ void journal_grow(journal_world *world)
 
 /* --- Committing ----------------------------------------------------------------------------------- */
 
-static int commit_changed(journal_world *world, uint32_t first, uint32_t count)
+static int commit_changed(journal_world *world, uint32_t first, uint32_t count, bool flush)
 {
     journal_model *model = &world->model;
     const journal_commit *next = &model->commits[model->attempts];
@@ -171,7 +171,11 @@ static int commit_changed(journal_world *world, uint32_t first, uint32_t count)
         journal_page_fill(bytes, page, next->versions[page]);
         code = lofti_store_page(&world->store, journal_page_idx(model, page), bytes);
     }
-    return code == LOFT_OK ? lofti_store_commit(&world->store, world->frontier) : code;
+    if (code != LOFT_OK) {
+        return code;
+    }
+    return flush ? lofti_store_commit(&world->store, world->frontier)
+                 : lofti_store_commit_unflushed(&world->store, world->frontier);
 }
 
 /* A new attempt that starts from what the program has. */
@@ -209,7 +213,7 @@ static int attempt_run(journal_world *world, uint32_t first, uint32_t count)
 {
     const uint32_t attempt = world->model.attempts;
     record_fs_begun(world->record, attempt);
-    const int code = commit_changed(world, first, count);
+    const int code = commit_changed(world, first, count, true);
     if (code == LOFT_OK) {
         record_fs_returned(world->record, attempt);
         world->based_on = attempt;
@@ -225,6 +229,30 @@ int journal_commit_pages(journal_world *world, uint32_t first, uint32_t count)
         version_set(next, page, ++world->next_version);
     }
     return attempt_run(world, first, count);
+}
+
+int journal_commit_async(journal_world *world, uint32_t first, uint32_t count)
+{
+    journal_commit *next = attempt_add(world);
+    for (uint32_t page = first; page < first + count; page++) {
+        page_use(&world->model, page);
+        version_set(next, page, ++world->next_version);
+    }
+    record_fs_begun(world->record, world->model.attempts);
+    const int code = commit_changed(world, first, count, false);
+    if (code == LOFT_OK) {
+        world->based_on = world->model.attempts;
+    }
+    return code;
+}
+
+int journal_wait(journal_world *world)
+{
+    const int code = lofti_store_wait(&world->store, world->store.sequence, world->store.sequence);
+    if (code == LOFT_OK) {
+        record_fs_returned(world->record, world->based_on);
+    }
+    return code;
 }
 
 int journal_commit_version(journal_world *world, uint32_t page, uint32_t version)

@@ -73,6 +73,9 @@ int journal_commit_pages(journal_world *world, uint32_t first, uint32_t count);
 /* The same with versions of the caller's choice: commits one page. */
 int journal_commit_version(journal_world *world, uint32_t page, uint32_t version);
 void journal_commit_well(journal_world *world, uint32_t first, uint32_t count);
+/* The same as commit_pages, without its flush; what journal_wait then makes durable. */
+int journal_commit_async(journal_world *world, uint32_t first, uint32_t count);
+int journal_wait(journal_world *world);
 void journal_checkpoint_well(journal_world *world);
 /* Takes another heap chunk, for pages behind those there were. */
 void journal_grow(journal_world *world);

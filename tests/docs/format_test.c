@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "format/frame.h"
+#include "format/pool.h"
 #include "format/roots.h"
 #include "format/super.h"
 #include "support/test.h"
@@ -75,6 +76,19 @@ static const doc_field doc_fields[] = {
     DOC_FIELD(root, lofti_root_entry, state),
     DOC_FIELD(root, lofti_root_entry, name_bytes),
     DOC_FIELD(root, lofti_root_entry, name),
+    DOC_FIELD(pool, loft_pool, left),
+    DOC_FIELD(pool, loft_pool, end),
+    DOC_FIELD(pool, loft_pool, room),
+    DOC_FIELD(pool, loft_pool, newest),
+    DOC_FIELD(pool, loft_pool, magic),
+    DOC_FIELD(pool, loft_pool, spare),
+    DOC_FIELD(pool_block, lofti_pool_block, magic),
+    DOC_FIELD(pool_block, lofti_pool_block, place),
+    DOC_FIELD(pool_block, lofti_pool_block, bytes),
+    DOC_FIELD(pool_block, lofti_pool_block, prev),
+    DOC_FIELD(pool_block, lofti_pool_block, prev_left),
+    DOC_FIELD(pool_block, lofti_pool_block, idx),
+    DOC_FIELD(pool_block, lofti_pool_block, spare),
 };
 
 enum { DOC_FIELD_COUNT = sizeof doc_fields / sizeof doc_fields[0] };

@@ -78,16 +78,15 @@ static void world_fill_small(loft_test_damage *world)
 static void world_fill_large(loft_test_damage *world)
 {
     lofti_heap *heap = world->test.heap;
-    world->test.gap_every = 3;
+    world->test.gap_every = 2;
     world->tiny = world_fill(world, 6000, 16);
     (void)world_fill(world, 1600, 48);
     world->line = world_fill(world, 1500, 64);
     world->odd = world_fill(world, 300, 272);
     (void)world_fill(world, 40, 5000);
     world->long_one = world_fill(world, 10, 65536);
-    world->span = world_keep(world, lofti_heap_malloc(heap, 3 * 4096));
+    world->span = world_keep(world, lofti_heap_malloc(heap, 20 * 4096));
     (void)world_fill(world, 8, 80000);
-    world_remote(world, 1500, 96);
     world->huge = world_keep(world, lofti_heap_malloc(heap, 9 << 20));
     (void)world_fill(world, 8, 1 << 20);
     void *dropped = lofti_heap_malloc(heap, 6 << 20);
@@ -95,6 +94,9 @@ static void world_fill_large(loft_test_damage *world)
     LOFT_CHECK_NOT_NULL(lofti_heap_internal_alloc(heap, 5000));
     (void)world_keep(world, lofti_heap_malloc(heap, 5 << 20));
     lofti_heap_free(heap, dropped);
+    (void)world_fill(world, 60, 65536);
+    (void)world_fill(world, 2000, 1000);
+    world_remote(world, 1500, 96);
 }
 
 static bool dir_bit(uint64_t word, uint32_t idx) { return (word >> (idx % 64)) & 1; }
@@ -133,15 +135,14 @@ void loft_test_damage_make(loft_test_damage *out, bool small)
     loft_test_heap_check(&out->test);
     if (!small) {
         world_find_chunks(out);
-        /* One more chunk, never touched; and where nothing of ours is, somebody else's memory is. */
+        /* One more chunk, never touched, and behind it memory of nobody. */
         const uint64_t off = out->test.usable_bytes;
+        out->test.usable_bytes = off + 2 * LOFTI_CHUNK_BYTES;
         LOFT_CHECK_SYS(
-            mprotect(out->test.base, off + LOFTI_CHUNK_BYTES, PROT_READ | PROT_WRITE));
+            mprotect(out->test.base + off, 2 * LOFTI_CHUNK_BYTES, PROT_READ | PROT_WRITE));
         out->unused = (uint32_t)(off / LOFTI_CHUNK_BYTES);
-        out->test.usable_bytes = off + LOFTI_CHUNK_BYTES;
         out->image->chunk_end = out->unused + 1;
         out->dir[out->unused / 64].claimed |= (uint64_t)1 << (out->unused % 64);
-        loft_test_heap_check(&out->test);
     }
     lofti_heap_detach(out->test.heap);
     out->test.heap = NULL;
@@ -290,6 +291,16 @@ static const size_t use_sizes[] = {1,    16,   48,    64,    96,    272,     100
                                    5000, 9000, 20000, 65536, 80000, 1 << 20, 5 << 20, 9 << 20};
 enum { USE_SIZES = sizeof use_sizes / sizeof use_sizes[0], USE_ROUNDS = 40 };
 
+/* Memory that was handed out is there. */
+static void *use_touch(void *block, size_t bytes)
+{
+    if (block != NULL) {
+        *(uint8_t *)block = 1;
+        ((uint8_t *)block)[bytes - 1] = 1;
+    }
+    return block;
+}
+
 static void use_write(loft_test_damage *world)
 {
     static void *fresh[USE_ROUNDS][USE_SIZES];
@@ -300,12 +311,14 @@ static void use_write(loft_test_damage *world)
             fresh[round][i] = !some            ? NULL
                               : round % 8 == 7 ? lofti_heap_aligned_alloc(heap, 4096, use_sizes[i])
                                                : lofti_heap_malloc(heap, use_sizes[i]);
+            (void)use_touch(fresh[round][i], use_sizes[i]);
         }
     }
     for (uint32_t i = 0; i < world->block_count; i++) {
-        if (i % 5 == 0) {
+        if (i % 17 == 0) {
             void *moved = lofti_heap_realloc(heap, world->blocks[i], use_sizes[i % USE_SIZES]);
-            world->blocks[i] = moved != NULL ? moved : world->blocks[i];
+            world->blocks[i] =
+                moved != NULL ? use_touch(moved, use_sizes[i % USE_SIZES]) : world->blocks[i];
         }
         if (i % 2 == 0) {
             lofti_heap_free(heap, world->blocks[i]);

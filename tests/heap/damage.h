@@ -32,7 +32,7 @@ typedef struct loft_test_damage {
     uint8_t *line;     /* 64 bytes */
     uint8_t *odd;      /* 272 bytes: the last word of its bitmap is not full */
     uint8_t *long_one; /* in a slab of several units, NULL in the small world */
-    uint8_t *span;     /* 3 pages */
+    uint8_t *span;     /* 3 pages, 20 in the large world */
     uint8_t *pool;     /* 5 pages of a pool */
     uint8_t *huge;     /* 9 MiB, NULL in the small world */
 } loft_test_damage;

@@ -17,6 +17,9 @@ static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
     const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
     test->grow_calls++;
     if (test->gap_every != 0 && test->grow_calls % test->gap_every == 0) {
+        const uint64_t gap = off / LOFTI_CHUNK_BYTES;
+        LOFT_CHECK_LT_UINT(gap, LOFT_TEST_HEAP_GAP_WORDS * 64);
+        test->gaps[gap / 64] |= (uint64_t)1 << (gap % 64);
         off += LOFTI_CHUNK_BYTES;
     }
     if (test->grow_left == 0 || off > test->reserve_bytes || bytes > test->reserve_bytes - off ||
@@ -56,13 +59,22 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
     return test->drops && madvise(test->base + off, bytes, MADV_DONTNEED) == 0;
 }
 
+static bool host_has(void *context, uint32_t idx)
+{
+    const loft_test_heap *test = context;
+    const bool gap =
+        idx / 64 < LOFT_TEST_HEAP_GAP_WORDS && (test->gaps[idx / 64] >> (idx % 64)) & 1;
+    return !gap && (uint64_t)idx * LOFTI_CHUNK_BYTES < test->usable_bytes;
+}
+
 static lofti_heap_host host_of(loft_test_heap *test)
 {
     return (lofti_heap_host){.context = test,
                              .grow = test->fixed ? NULL : host_grow,
                              .table_alloc = host_table_alloc,
                              .table_free = host_table_free,
-                             .unused = host_unused};
+                             .unused = host_unused,
+                             .has = host_has};
 }
 
 static void host_make(loft_test_heap *out, uint64_t bytes, uint64_t reserve_bytes)

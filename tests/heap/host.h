@@ -10,6 +10,9 @@
 
 #include "heap/heap.h"
 
+/* Chunks that can be left out: below 16 GiB. */
+enum { LOFT_TEST_HEAP_GAP_WORDS = 64 };
+
 typedef struct loft_test_heap {
     lofti_heap *heap;
     uint8_t *base;
@@ -22,6 +25,7 @@ typedef struct loft_test_heap {
     uint64_t unused_bytes; /* told to be unused */
     bool drops;            /* unused memory becomes zeros */
     bool fixed;            /* cannot grow */
+    uint64_t gaps[LOFT_TEST_HEAP_GAP_WORDS]; /* the chunks that grow left out */
 } loft_test_heap;
 
 /* A new heap that may grow to reserve_bytes; the first chunk is there. */

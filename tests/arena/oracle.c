@@ -1,0 +1,418 @@
+/* See oracle.h.
+ *
+ * The image comes from the file, by lofti_store_read_page; the memory is never used to make it. Half
+ * of the comparisons look at all pages; the others at private pages only (by /proc/self/pagemap, not the
+ * scan that the trackers use), because a load maps pages in and so changes what the trackers see. */
+#include "arena/oracle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arena/arena.h"
+#include "arena/arena_world.h"
+#include "base/hash.h"
+#include "os/dirty.h"
+#include "os/map.h"
+#include "support/fault_fs.h"
+
+enum {
+    BLOCKS = 48,
+    BLOCK_BYTES_MAX = 5 << 20, /* larger than a chunk */
+    LIVE_BYTES_MAX = 7 << 20,  /* what a program holds at most */
+    SOURCE_BYTES = 256 << 10,  /* the file that read(2) reads */
+    ARENA_COMMITS = 250,       /* then a new arena */
+    JOURNAL_LIMIT_BYTES = 3 << 20
+};
+
+typedef struct blocks {
+    uint8_t *at[BLOCKS];
+    size_t bytes[BLOCKS];
+    size_t live_bytes;
+} blocks;
+
+typedef struct oracle {
+    loft_arena *arena;
+    const char *path;
+    loft_test_random random;
+    fault_fs *fault;
+    int source; /* a file of random bytes */
+    blocks now, committed;
+    uint8_t *bulk; /* a chunk's base images */
+    uint64_t commits, failed, rollbacks, reopened, checked_pages;
+} oracle;
+
+static uint64_t below(oracle *own, uint64_t limit)
+{
+    return loft_test_random_below(&own->random, limit);
+}
+
+/* --- The comparison ------------------------------------------------------------------------------ */
+
+static void check_page(oracle *own, uint64_t page_idx, const uint8_t *base)
+{
+    uint8_t image[LOFTI_PAGE_BYTES];
+    const uint8_t *want = base;
+    lofti_store *store = &own->arena->store;
+    if (base == NULL || lofti_index_find(&store->index, page_idx) != NULL) {
+        LOFT_CHECK_OK(lofti_store_read_page(store, page_idx, image));
+        want = image;
+    }
+    const uint8_t *page = own->arena->base + page_idx * LOFTI_PAGE_BYTES;
+    if (memcmp(page, want, LOFTI_PAGE_BYTES) != 0) {
+        LOFT_FAIL("page %llu was missed: commit %llu, chunk state %u, failed %llu, rollbacks %llu",
+                  (unsigned long long)page_idx, (unsigned long long)own->commits,
+                  own->arena->chunk_states[page_idx * LOFTI_PAGE_BYTES / LOFTI_CHUNK_BYTES],
+                  (unsigned long long)own->failed, (unsigned long long)own->rollbacks);
+    }
+    own->checked_pages++;
+}
+
+static int check_private(void *context, void *start, size_t bytes)
+{
+    oracle *own = context;
+    const uint64_t first = (uint64_t)((uint8_t *)start - own->arena->base) / LOFTI_PAGE_BYTES;
+    for (uint64_t i = 0; i < bytes / LOFTI_PAGE_BYTES; i++) {
+        if ((first + i) * LOFTI_PAGE_BYTES < own->arena->store.frontier) {
+            check_page(own, first + i, NULL);
+        }
+    }
+    return 0;
+}
+
+static void check_chunk(oracle *own, uint64_t chunk)
+{
+    const uint64_t off = chunk * LOFTI_CHUNK_BYTES;
+    LOFT_CHECK_EQ_INT(
+        lofti_file_read_padded(&own->arena->store.file, own->bulk, LOFTI_CHUNK_BYTES, off), 0);
+    for (uint64_t i = 0; i < LOFTI_CHUNK_BYTES / LOFTI_PAGE_BYTES; i++) {
+        check_page(own, off / LOFTI_PAGE_BYTES + i, own->bulk + i * LOFTI_PAGE_BYTES);
+    }
+}
+
+/* Every page below the frontier is as it was committed. */
+static void check_all(oracle *own)
+{
+    loft_arena *arena = own->arena;
+    const bool whole = below(own, 2) == 0;
+    const uint64_t end = arena->store.frontier / LOFTI_CHUNK_BYTES;
+    for (uint64_t chunk = LOFTI_HEAP_OFF / LOFTI_CHUNK_BYTES; chunk < end; chunk++) {
+        if (arena->chunk_states[chunk] == LOFTI_CHUNK_NONE) {
+            continue;
+        }
+        if (whole) {
+            check_chunk(own, chunk);
+        } else {
+            LOFT_CHECK_EQ_INT(lofti_dirty_private_by(lofti_dirty_ops_pagemap(),
+                                                     arena->base + chunk * LOFTI_CHUNK_BYTES,
+                                                     LOFTI_CHUNK_BYTES, check_private, own),
+                              0);
+        }
+    }
+}
+
+/* --- What the program does -------------------------------------------------------------------- */
+
+static size_t any_size(oracle *own)
+{
+    switch (below(own, 16)) {
+    case 0: return (size_t)below(own, below(own, 4) == 0 ? BLOCK_BYTES_MAX : 1 << 20) + 1;
+    case 1:
+    case 2:
+    case 3: return (size_t)below(own, 300000) + 1;
+    default: return (size_t)below(own, 6000) + 1;
+    }
+}
+
+static void do_malloc_or_free(oracle *own)
+{
+    const uint64_t i = below(own, BLOCKS);
+    blocks *now = &own->now;
+    if (now->at[i] != NULL) {
+        loft_arena_free(own->arena, now->at[i]);
+        now->at[i] = NULL;
+        now->live_bytes -= now->bytes[i];
+        return;
+    }
+    const size_t bytes = any_size(own);
+    if (now->live_bytes + bytes <= LIVE_BYTES_MAX) {
+        now->at[i] = below(own, 2) == 0 ? loft_arena_calloc(own->arena, 1, bytes)
+                                        : loft_arena_malloc(own->arena, bytes);
+        LOFT_CHECK_NOT_NULL(now->at[i]);
+        now->bytes[i] = bytes;
+        now->live_bytes += bytes;
+    }
+}
+
+/* A range of a live block, at most `limit` long; NULL: none is live. */
+static uint8_t *any_range(oracle *own, size_t limit, size_t *bytes)
+{
+    for (int tries = 0; tries < BLOCKS; tries++) {
+        const uint64_t i = below(own, BLOCKS);
+        if (own->now.at[i] != NULL) {
+            const size_t off = below(own, own->now.bytes[i]);
+            const size_t room = own->now.bytes[i] - off;
+            *bytes = below(own, room < limit ? room : limit) + 1;
+            return own->now.at[i] + off;
+        }
+    }
+    return NULL;
+}
+
+static void do_store(oracle *own)
+{
+    size_t bytes = 0;
+    uint8_t *at = any_range(own, 200, &bytes);
+    for (size_t i = 0; at != NULL && i < bytes; i++) {
+        at[i] = (uint8_t)loft_test_random_next(&own->random);
+    }
+}
+
+static void do_memset(oracle *own)
+{
+    size_t bytes = 0;
+    uint8_t *at = any_range(own, 3 << 20, &bytes);
+    if (at != NULL) {
+        memset(at, (int)below(own, 3), bytes); /* often what is there already */
+    }
+}
+
+/* The kernel stores. */
+static void do_read(oracle *own)
+{
+    size_t bytes = 0;
+    uint8_t *at = any_range(own, SOURCE_BYTES, &bytes);
+    if (at != NULL) {
+        LOFT_CHECK_EQ_INT(
+            pread(own->source, at, bytes, (off_t)below(own, SOURCE_BYTES - bytes + 1)), bytes);
+    }
+}
+
+static void do_load(oracle *own)
+{
+    size_t bytes = 0;
+    const volatile uint8_t *at = any_range(own, 1 << 20, &bytes);
+    for (size_t i = 0; at != NULL && i < bytes; i += LOFTI_PAGE_BYTES) {
+        (void)at[i];
+    }
+}
+
+/* A child that does something else; the parent stores while it lives. */
+static void do_fork(oracle *own)
+{
+    const pid_t child = fork();
+    LOFT_CHECK_SYS(child);
+    if (child == 0) {
+        _exit(0);
+    }
+    do_store(own);
+    do_memset(own);
+    LOFT_CHECK_EQ_INT(waitpid(child, NULL, 0), child);
+}
+
+static void do_something(oracle *own)
+{
+    switch (below(own, 32)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 5: do_malloc_or_free(own); break;
+    case 6: do_memset(own); break;
+    case 7:
+    case 8:
+    case 9: do_read(own); break;
+    case 10: do_load(own); break;
+    case 11:
+        if (below(own, 8) == 0) {
+            do_fork(own);
+        }
+        break;
+    default: do_store(own); break;
+    }
+}
+
+/* --- Commits and the like ----------------------------------------------------------------------- */
+
+static void do_commit(oracle *own)
+{
+    LOFT_CHECK_OK(below(own, 24) == 0 ? loft_arena_commit(own->arena)
+                                      : loft_arena_commit_async(own->arena, NULL));
+    own->committed = own->now;
+    own->commits++;
+    check_all(own);
+}
+
+/* The disk is full at some write; what was to be committed waits for the next commit. */
+static void do_failing_commit(oracle *own)
+{
+    const fault_plan plan = {.action = below(own, 2) == 0 ? FAULT_FAIL : FAULT_PART_FAIL,
+                             .kinds = FAULT_MASK(FAULT_PWRITE),
+                             .first = below(own, 3) + 1,
+                             .times = 1,
+                             .error = ENOSPC};
+    fault_fs_set(own->fault, &plan);
+    const int code = loft_arena_commit_async(own->arena, NULL);
+    fault_fs_set(own->fault, NULL);
+    if (code == LOFT_OK || code == LOFT_EPENDING) {
+        own->committed = own->now;
+        own->commits++;
+        check_all(own);
+        return;
+    }
+    LOFT_CHECK_EQ_INT(code, LOFT_ENOSPC);
+    own->failed++;
+}
+
+static void do_rollback(oracle *own)
+{
+    LOFT_CHECK_OK(loft_arena_rollback(own->arena));
+    own->now = own->committed;
+    own->rollbacks++;
+    check_all(own);
+}
+
+static void open_again(oracle *own, unsigned flags)
+{
+    const loft_arena_options options = {.struct_bytes = sizeof options,
+                                        .reserve_bytes = (uint64_t)256 << 20,
+                                        .journal_limit_bytes = JOURNAL_LIMIT_BYTES};
+    LOFT_CHECK_OK(loft_arena_open(own->path, flags, &options, &own->arena));
+    if (own->arena->writable) {
+        own->arena->store.file.ops = fault_fs_ops(own->fault);
+    }
+}
+
+static uint64_t content_hash(const loft_arena *arena, uint64_t frontier)
+{
+    uint64_t hash = 0;
+    for (uint64_t off = LOFTI_HEAP_OFF; off < frontier; off += LOFTI_CHUNK_BYTES) {
+        if (arena->chunk_states[off / LOFTI_CHUNK_BYTES] != LOFTI_CHUNK_NONE) {
+            hash = lofti_hash(arena->base + off, LOFTI_CHUNK_BYTES, hash);
+        }
+    }
+    return hash;
+}
+
+/* Another process reads what this one committed. */
+static void do_reader(oracle *own)
+{
+    do_commit(own);
+    const uint64_t frontier = own->arena->store.frontier;
+    const uint64_t hash = content_hash(own->arena, frontier);
+    fflush(NULL);
+    const pid_t child = fork();
+    LOFT_CHECK_SYS(child);
+    if (child == 0) {
+        loft_arena *reader = open_arena(own->path, 0);
+        _exit(content_hash(reader, frontier) == hash ? 0 : 1);
+    }
+    int status = 0;
+    LOFT_CHECK_EQ_INT(waitpid(child, &status, 0), child);
+    LOFT_CHECK_EQ_INT(status, 0);
+}
+
+/* As after a crash, or in good order; the file holds the last commit. */
+static void do_reopen(oracle *own)
+{
+    do_commit(own);
+    const uint64_t frontier = own->arena->store.frontier;
+    const uint64_t hash = content_hash(own->arena, frontier);
+    if (below(own, 2) == 0) {
+        do_something(own); /* lost, and rightly so */
+        abandon_arena(own->arena);
+    } else {
+        close_arena(own->arena);
+    }
+    open_again(own, LOFT_WRITE);
+    own->now = own->committed;
+    LOFT_CHECK_EQ_UINT(content_hash(own->arena, frontier), hash);
+    own->reopened++;
+}
+
+static void do_round(oracle *own)
+{
+    const uint64_t count = below(own, 8) + (below(own, 12) == 0 ? 60 : 0);
+    for (uint64_t i = 0; i < count; i++) {
+        do_something(own);
+    }
+    switch (below(own, 64)) {
+    case 0:
+    case 1: do_rollback(own); break;
+    case 2:
+    case 3:
+    case 4: do_failing_commit(own); break;
+    case 5: LOFT_CHECK_OK(loft_arena_checkpoint(own->arena)); break;
+    case 6:
+        if (below(own, 4) == 0) {
+            do_reopen(own);
+        }
+        break;
+    case 7:
+        if (below(own, 4) == 0) {
+            do_reader(own);
+        }
+        break;
+    case 8:
+        do_commit(own);
+        LOFT_CHECK_OK(loft_arena_checkpoint(own->arena)); /* ranges go back to the file */
+        check_all(own);
+        break;
+    default: do_commit(own); break;
+    }
+}
+
+static void source_make(oracle *own)
+{
+    const char *path = loft_test_tmp_path("source");
+    for (size_t i = 0; i < SOURCE_BYTES; i += 8) {
+        const uint64_t word = loft_test_random_next(&own->random);
+        memcpy(own->bulk + i, &word, 8);
+    }
+    file_write(path, own->bulk, SOURCE_BYTES);
+    own->source = open(path, O_RDONLY | O_CLOEXEC);
+    LOFT_CHECK_SYS(own->source);
+}
+
+static void require_tracker(const char *tracker)
+{
+    if (strcmp(tracker, "wp_async") == 0 && !lofti_watch_works()) {
+        LOFT_SKIP("this kernel, or a sandbox, has no asynchronous write protection");
+    }
+    if (!lofti_dirty_self_test(lofti_dirty_ops_pagemap())) {
+        LOFT_SKIP("/proc/self/pagemap does not show this process's pages");
+    }
+    LOFT_CHECK_SYS(setenv("LOFT_TRACKER", tracker, 1));
+}
+
+void oracle_run(const char *tracker, uint64_t commits, uint64_t seed)
+{
+    static oracle own; /* large */
+    require_tracker(tracker);
+    own.random.state = seed;
+    own.bulk = malloc(LOFTI_CHUNK_BYTES);
+    LOFT_CHECK_NOT_NULL(own.bulk);
+    own.path = loft_test_tmp_path("arena");
+    own.fault = fault_fs_create(lofti_file_ops_system());
+    source_make(&own);
+    while (own.commits < commits) {
+        own.now = own.committed = (blocks){0};
+        open_again(&own, LOFT_CREATE | LOFT_EXCLUSIVE);
+        for (uint64_t end = own.commits + ARENA_COMMITS; own.commits < end;) {
+            do_round(&own);
+        }
+        check_arena(own.arena);
+        close_arena(own.arena);
+        LOFT_CHECK_SYS(unlink(own.path));
+    }
+    printf("%s: %llu commits, %llu failed, %llu rollbacks, %llu reopened, %llu pages compared\n",
+           tracker, (unsigned long long)own.commits, (unsigned long long)own.failed,
+           (unsigned long long)own.rollbacks, (unsigned long long)own.reopened,
+           (unsigned long long)own.checked_pages);
+    fault_fs_destroy(own.fault);
+    free(own.bulk);
+}

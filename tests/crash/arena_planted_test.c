@@ -1,0 +1,41 @@
+/* Planted faults of the arena (base/fault.h): the oracle of change tracking must see each of them. */
+#include <stdio.h>
+
+#include "arena/oracle.h"
+#include "base/fault.h"
+#include "os/watch.h"
+#include "support/test.h"
+
+enum { PLANTED_COMMITS = 600 };
+
+static void run_oracle(void *tracker) { oracle_run(tracker, PLANTED_COMMITS, 1); }
+
+static bool is_seen(enum lofti_fault fault, const char *tracker)
+{
+    loft_test_child child;
+    char name[16];
+    (void)snprintf(name, sizeof name, "%s", tracker);
+    lofti_fault_planted = fault;
+    loft_test_run_child(run_oracle, name, &child);
+    lofti_fault_planted = LOFTI_FAULT_NONE;
+    return child.exit_code != 0;
+}
+
+static void plant(enum lofti_fault fault)
+{
+    /* What a failed commit noted matters to the tracker that keeps hashes. */
+    const bool seen =
+        is_seen(fault, "private") || (lofti_watch_works() && is_seen(fault, "wp_async"));
+    printf("%-22s %s\n", lofti_fault_names[fault], seen ? "seen" : "not seen");
+    LOFT_CHECK_TRUE(seen);
+}
+
+LOFT_TEST(arena_planted, settled_although_the_commit_failed) { plant(LOFTI_FAULT_SETTLED_EARLY); }
+LOFT_TEST(arena_planted, changed_ranges_are_returned) { plant(LOFTI_FAULT_RETURN_CHANGED); }
+LOFT_TEST(arena_planted, rollback_drops_anonymous_pages) { plant(LOFTI_FAULT_ROLLBACK_DROPS); }
+
+LOFT_TEST(arena_planted, without_a_fault_nothing_is_seen)
+{
+    LOFT_CHECK_FALSE(is_seen(LOFTI_FAULT_NONE, "private"));
+    LOFT_CHECK_FALSE(lofti_watch_works() && is_seen(LOFTI_FAULT_NONE, "wp_async"));
+}
