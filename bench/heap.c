@@ -93,12 +93,18 @@ static void find_workers(heap_run *run)
 static void measure_all(heap_run *run, harness_json *json)
 {
     size_t of = 0, done = 0;
+    int columns = -1; /* whose are printed: 0 those of blocks, 1 those of pools */
     for (size_t i = 0; i < heap_work_count; i++) {
         of += is_wanted(run->options, &heap_works[i]);
     }
     for (size_t i = 0; i < heap_work_count; i++) {
         if (is_wanted(run->options, &heap_works[i])) {
             heap_measure(run, &heap_works[i], done++, of);
+            const int wanted = heap_works[i].loop == HEAP_POOL;
+            if (columns != wanted) {
+                heap_print_columns(run, &heap_works[i]);
+                columns = wanted;
+            }
             heap_print_rows(run, &heap_works[i]);
             if (json->out != NULL) {
                 heap_json_rows(json, run, &heap_works[i]);

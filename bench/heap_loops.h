@@ -152,8 +152,10 @@ static void replace_round(heap_state *state, double *figures)
 #define LARSON_LINES        2u
 #define LARSON_REPLACEMENTS 100u /* for each block, before a thread ends */
 
+/* Lines are changed by their own threads all the time: cache lines of their own, or one line's threads
+ * slow down the other's. */
 typedef struct larson_line {
-    const heap_work *work;
+    _Alignas(128) const heap_work *work;
     heap_slot *slots;
     uint64_t random;
     unsigned idx;

@@ -12,7 +12,10 @@
 #define STOLEN_PART  0.03
 #define STOLEN_TRIES 4
 
-static bool takes_part(const heap_competitor *one) { return one->absent[0] == '\0'; }
+bool heap_takes_part(const heap_competitor *one, const heap_work *work)
+{
+    return one->absent[0] == '\0' && one->peer->is_pool == (work->loop == HEAP_POOL);
+}
 
 static void drop(heap_competitor *one, const char *why)
 {
@@ -22,13 +25,18 @@ static void drop(heap_competitor *one, const char *why)
     (void)fprintf(stderr, "heap: %s drops out: %s\n", one->peer->name, why);
 }
 
-static void start(const heap_run *run, heap_competitor *one, const heap_work *work)
+/* What the work before left. */
+static void forget(heap_competitor *one)
 {
-    char program[768], argument[768] = "", name[64];
     memset(one->cold, 0, sizeof one->cold);
     for (size_t i = 0; i < HEAP_FIGURES_ALL; i++) {
         one->series[i].count = 0;
     }
+}
+
+static void start(const heap_run *run, heap_competitor *one, const heap_work *work)
+{
+    char program[768], argument[768] = "", name[64];
     (void)snprintf(program, sizeof program, "%s/%s", run->workers, one->peer->worker);
     (void)snprintf(name, sizeof name, "%s", work->name);
     if (one->peer->on_file) {
@@ -47,7 +55,7 @@ static void start(const heap_run *run, heap_competitor *one, const heap_work *wo
 /* One round of one competitor; repeated when it was disturbed. */
 static bool ask(heap_run *run, heap_competitor *one, const heap_work *work, heap_reply *reply)
 {
-    const bool single = work->loop < HEAP_LARSON;
+    const bool single = work->loop != HEAP_LARSON && work->loop != HEAP_PASS;
     for (int tries = 1;; tries++) {
         if (!harness_worker_ask(&one->worker, HEAP_REQUEST_ROUND, reply, sizeof *reply)) {
             drop(one, "its process died");
@@ -67,7 +75,7 @@ static void all_once(heap_run *run, const heap_work *work, bool cold)
     for (size_t i = 0; i < run->count; i++) {
         heap_competitor *one = &run->competitors[i];
         heap_reply reply;
-        if (!takes_part(one) || !ask(run, one, work, &reply)) {
+        if (!heap_takes_part(one, work) || !ask(run, one, work, &reply)) {
             continue;
         }
         for (size_t f = 0; f < HEAP_FIGURES; f++) {
@@ -98,7 +106,8 @@ void heap_measure(heap_run *run, const heap_work *work, size_t done, size_t of)
     const size_t rounds = wanted < SERIES_MAX ? wanted : SERIES_MAX;
     begin = begin > 0 ? begin : harness_now();
     for (size_t i = 0; i < run->count; i++) {
-        if (takes_part(&run->competitors[i])) {
+        forget(&run->competitors[i]);
+        if (heap_takes_part(&run->competitors[i], work)) {
             start(run, &run->competitors[i], work);
         }
     }
@@ -111,7 +120,7 @@ void heap_measure(heap_run *run, const heap_work *work, size_t done, size_t of)
         all_once(run, work, round == 0);
     }
     for (size_t i = 0; i < run->count; i++) {
-        if (takes_part(&run->competitors[i])) {
+        if (heap_takes_part(&run->competitors[i], work)) {
             finish(&run->competitors[i]);
         }
     }

@@ -1,5 +1,6 @@
 /*
- * heap_peer.h - the competitors of the heap benchmark. Adding one is adding a file to peers/.
+ * heap_peer.h - the competitors of the heap benchmark. Adding one is a file in peers/
+ * and its line in CMakeLists.txt.
  *
  * Each competitor runs in a process of its own, a worker, and the parent lets them take turns. So
  * every malloc can be put in by LD_PRELOAD, which is how such libraries are made to be used (several of
@@ -21,6 +22,7 @@ typedef struct heap_peer {
     const char *package; /* Debian's name of what to install */
     const char *what;    /* for the head of the report */
     bool on_file;        /* the worker's argument is the path of a file to make */
+    bool is_pool;        /* does the works of pools, and only those */
     bool is_loft;        /* to be compared with the others */
 } heap_peer;
 

@@ -45,25 +45,26 @@ static bool find_library(const heap_peer *peer, char *out, size_t out_bytes)
     return false;
 }
 
-/* As the package manager knows it. */
+/* As Debian's package manager knows it: paragraphs of `Field: value` lines. */
 static void find_version(const heap_peer *peer, char *out, size_t out_bytes)
 {
-    char command[256];
-    (void)snprintf(out, out_bytes, "%s", peer->is_loft ? LOFT_VERSION_TEXT : "version unknown");
-    if (peer->package == NULL) {
+    char line[1024];
+    bool here = false;
+    (void)snprintf(out, out_bytes, "%s", peer->is_loft ? LOFT_VERSION_TEXT : "");
+    FILE *status = peer->package != NULL ? fopen("/var/lib/dpkg/status", "re") : NULL;
+    if (status == NULL) {
         return;
     }
-    (void)snprintf(command, sizeof command,
-                   "dpkg-query -W -f '${Package} ${Version}\\n' %s 2>/dev/null", peer->package);
-    FILE *answer = popen(command, "re");
-    char line[96];
-    if (answer != NULL && fgets(line, sizeof line, answer) != NULL) {
+    while (fgets(line, sizeof line, status) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        (void)snprintf(out, out_bytes, "%s", line);
+        if (strncmp(line, "Package: ", 9) == 0) {
+            here = strcmp(line + 9, peer->package) == 0;
+        } else if (here && strncmp(line, "Version: ", 9) == 0) {
+            (void)snprintf(out, out_bytes, "%.40s %.50s", peer->package, line + 9);
+            break;
+        }
     }
-    if (answer != NULL) {
-        (void)pclose(answer);
-    }
+    (void)fclose(status);
 }
 
 static void find_competitor(heap_run *run, const heap_peer *peer)

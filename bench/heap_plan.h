@@ -16,6 +16,7 @@ enum {
     HEAP_FIGURES = 2,       /* of a round */
     HEAP_FIGURE_MEMORY = 2, /* of the whole work: memory over live bytes */
     HEAP_FIGURES_ALL = 3,   /* both kinds */
+    HEAP_SHORT_WEIGHT = 4,  /* short rounds are taken so many times as often */
     HEAP_REFERENCES = 8     /* peers that a reference run had */
 };
 
@@ -28,6 +29,7 @@ enum heap_loop_kind {
     HEAP_REPLACE,       /* one of `live` blocks, at random, is freed and another allocated */
     HEAP_LARSON,        /* the same in two threads, which hand their blocks on when they end */
     HEAP_PASS,          /* one thread allocates, another one frees */
+    HEAP_POOL,          /* `live` blocks are allocated, then all freed at once */
     HEAP_LOOPS
 };
 

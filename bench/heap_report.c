@@ -57,7 +57,9 @@ heap_verdict heap_judge(const heap_run *run, const heap_row *row)
             best_reference = reference;
         }
     }
-    if (row->loft > 0 && best_reference > 0) {
+    if (row->figure == HEAP_FIGURE_MEMORY && verdict.best != NULL) {
+        verdict.goal = heap_ratio(row, row->loft, verdict.best_value);
+    } else if (row->loft > 0 && best_reference > 0) {
         verdict.goal = heap_ratio(row, row->loft, best_reference);
     }
     return verdict;
@@ -75,18 +77,25 @@ void heap_print_head(const heap_run *run, const harness_machine *machine)
         if (one->absent[0] != '\0') {
             printf("  %-12s ABSENT: %s\n", one->peer->name, one->absent);
         } else {
-            printf("  %-12s %s; %s%s%s\n", one->peer->name, one->peer->what, one->version,
+            printf("  %-12s %s%s%s%s%s\n", one->peer->name, one->peer->what,
+                   one->version[0] != '\0' ? "; " : "", one->version,
                    one->library[0] != '\0' ? "; " : "", one->library);
         }
     }
-    printf(
-        "%zu rounds each in turns, after one that is not counted. Medians; below them least..most "
-        "and the\nnoise, half the distance of the quartiles. Ratio: loft to the best peer (*), "
-        "above 1 it is behind;\ngoal: the same ratio in the reference run, over the peers that are "
-        "here.\n\n%-*s",
-        run->options->rounds, TITLE_WIDTH, "");
+    (void)printf(
+        "%zu rounds each in turns (%u times as many of short ones), after one that is not counted.\n",
+        run->options->rounds, HEAP_SHORT_WEIGHT);
+    (void)puts(
+        "Medians; below them least..most and the noise, half the distance of the quartiles. Ratio:\n"
+        "loft to the best peer (*), above 1 it is behind. Goal: the same ratio in the reference\n"
+        "run, over the peers that are here; for memory the reference's loft figure itself.");
+}
+
+void heap_print_columns(const heap_run *run, const heap_work *work)
+{
+    printf("\n%-*s", TITLE_WIDTH, "");
     for (size_t i = 0; i < run->count; i++) {
-        if (run->competitors[i].absent[0] == '\0') {
+        if (heap_takes_part(&run->competitors[i], work)) {
             printf(" %*s", CELL_WIDTH, run->competitors[i].peer->name);
         }
     }
@@ -116,7 +125,7 @@ static void print_spread(const heap_run *run, const heap_row *row)
     printf("%-*s", TITLE_WIDTH, "");
     for (size_t i = 0; i < run->count; i++) {
         const heap_competitor *one = &run->competitors[i];
-        if (one->absent[0] == '\0') {
+        if (has_figure(one, row)) {
             char text[64];
             const harness_summary s = harness_series_summary(&one->series[row->figure]);
             (void)snprintf(text, sizeof text, s.max < 100 ? "%.1f..%.1f" : "%.0f..%.0f", s.min,
@@ -127,7 +136,7 @@ static void print_spread(const heap_run *run, const heap_row *row)
     printf("\n%-*s", TITLE_WIDTH, "");
     for (size_t i = 0; i < run->count; i++) {
         const heap_competitor *one = &run->competitors[i];
-        if (one->absent[0] == '\0') {
+        if (has_figure(one, row)) {
             const harness_summary s = harness_series_summary(&one->series[row->figure]);
             printf(" %*.1f%%", CELL_WIDTH - 1, s.noise * 100);
         }
@@ -145,7 +154,7 @@ static void print_row(const heap_run *run, const heap_row *row)
     printf("%-*s", TITLE_WIDTH, title);
     for (size_t i = 0; i < run->count; i++) {
         const heap_competitor *one = &run->competitors[i];
-        if (one->absent[0] == '\0') {
+        if (has_figure(one, row)) {
             const bool fine = row->figure == HEAP_FIGURE_MEMORY;
             printf(" %*.*f%s", CELL_WIDTH - 1, fine ? 3 : 2, median_of(one, row),
                    one == verdict.best ? "*" : " ");

@@ -47,12 +47,15 @@ typedef struct heap_verdict {
 void heap_find_peers(heap_run *run);
 
 /* heap_measure.c: runs one work for all; fills series. */
+bool heap_takes_part(const heap_competitor *one, const heap_work *work);
 void heap_measure(heap_run *run, const heap_work *work, size_t done, size_t of);
 
 /* heap_report.c: verdicts and reports. A ratio says how much worse than `best`. */
 heap_verdict heap_judge(const heap_run *run, const heap_row *row);
 double heap_ratio(const heap_row *row, double value, double best);
 void heap_print_head(const heap_run *run, const harness_machine *machine);
+/* Heads the columns of those who do works of this kind. */
+void heap_print_columns(const heap_run *run, const heap_work *work);
 void heap_print_rows(const heap_run *run, const heap_work *work);
 void heap_json_head(harness_json *json, const heap_run *run, const harness_machine *machine);
 void heap_json_rows(harness_json *json, const heap_run *run, const heap_work *work);

@@ -15,6 +15,10 @@
 /* Out of line, so that the short way needs no stack frame. */
 static __attribute__((noinline)) void *alloc_malloc_slow(loft_arena *arena, size_t bytes)
 {
+    lofti_cell *cell = arena != NULL ? lofti_fast_again(arena->heap_id, bytes) : NULL;
+    if (cell != NULL) {
+        return lofti_small_take(cell);
+    }
     const int code = lofti_arena_usable(arena, "allocate", true);
     return code == LOFT_OK ? lofti_heap_malloc(arena->heap, bytes) : lofti_status_null(code);
 }

@@ -88,7 +88,7 @@ static int commit_enter(loft_arena *arena, const char *operation)
     }
     LOFTI_ASSERT(arena != NULL); /* usable */
     if (!arena->has_store) {
-        return lofti_status_fail(LOFT_ENOTSUP, operation, NULL, "an anonymous arena has no file");
+        return lofti_status_fail(LOFT_ENOTSUP, operation, NULL, "the arena has no file of its own");
     }
     if (!arena->writable) {
         return lofti_status_fail(LOFT_EREADONLY, operation, arena->path, "opened read-only");
@@ -103,13 +103,13 @@ static int commit_enter(loft_arena *arena, const char *operation)
     return LOFT_OK;
 }
 
-static int commit_and_limit(loft_arena *arena, bool flush, uint64_t *sequence)
+static int commit_and_limit(loft_arena *arena, bool wait, uint64_t *sequence)
 {
     int code = commit_enter(arena, "commit");
     if (code != LOFT_OK) {
         return code;
     }
-    code = lofti_commit_locked(arena, flush);
+    code = lofti_commit_locked(arena, wait && arena->durability != LOFT_ORDERED);
     *sequence = arena->store.sequence;
     if (code == LOFT_OK && lofti_store_journal_bytes(&arena->store) > arena->journal_limit_bytes) {
         code = lofti_checkpoint_locked(arena);
@@ -121,8 +121,7 @@ static int commit_and_limit(loft_arena *arena, bool flush, uint64_t *sequence)
 int loft_arena_commit(loft_arena *arena)
 {
     uint64_t sequence = 0;
-    const bool flush = arena == NULL || arena->durability != LOFT_ORDERED;
-    return commit_and_limit(arena, flush, &sequence);
+    return commit_and_limit(arena, true, &sequence);
 }
 
 int loft_arena_commit_async(loft_arena *arena, uint64_t *sequence)

@@ -32,7 +32,8 @@ static void each_anonymous(registry_fn *fn)
     }
 }
 
-static void lock_roots(loft_arena *arena) { (void)pthread_rwlock_wrlock(&arena->roots_lock); }
+/* For reading: nobody is in the middle of a change then, and a thread that reads may fork. */
+static void lock_roots(loft_arena *arena) { (void)pthread_rwlock_rdlock(&arena->roots_lock); }
 static void unlock_roots(loft_arena *arena) { (void)pthread_rwlock_unlock(&arena->roots_lock); }
 static void lock_grow(loft_arena *arena) { (void)pthread_mutex_lock(&arena->grow_mutex); }
 static void unlock_grow(loft_arena *arena) { (void)pthread_mutex_unlock(&arena->grow_mutex); }
@@ -53,8 +54,12 @@ static void fork_parent(void)
     (void)pthread_mutex_unlock(&registry_mutex);
 }
 
-/* The lock knows its holder by a thread id, which is another one in a child: unlocking would not free it. */
-static void renew_roots(loft_arena *arena) { (void)pthread_rwlock_init(&arena->roots_lock, NULL); }
+/* Other threads of the parent may have been reading: in the child they would do so for ever. */
+static void renew_roots(loft_arena *arena)
+{
+    unlock_roots(arena);
+    (void)pthread_rwlock_init(&arena->roots_lock, NULL);
+}
 
 /* The parent's other threads do not exist here: what they cached in a heap is found again in its image. */
 static void forget_threads(loft_arena *arena)

@@ -11,8 +11,8 @@
 
 #include "heap/small.h"
 
-/* A cell that has a block of that size; NULL: take the slow way. */
-static inline lofti_cell *lofti_fast_cell(uint64_t heap_id, size_t bytes)
+/* The cell of that size; NULL: take the slow way. */
+static inline lofti_cell *lofti_fast_find(uint64_t heap_id, size_t bytes)
 {
     const lofti_thread_view *view = &lofti_thread_last;
     if (LOFTI_UNLIKELY(view->heap_id != heap_id)) {
@@ -25,8 +25,21 @@ static inline lofti_cell *lofti_fast_cell(uint64_t heap_id, size_t bytes)
         }
         class_idx = lofti_class_coarse[(bytes - 1) >> LOFTI_CLASS_COARSE_SHIFT];
     }
-    lofti_cell *cell = &view->thread->cells[class_idx];
-    return LOFTI_LIKELY(cell->free != 0) ? cell : NULL;
+    return &view->thread->cells[class_idx];
+}
+
+/* It, if it has a block. */
+static inline lofti_cell *lofti_fast_cell(uint64_t heap_id, size_t bytes)
+{
+    lofti_cell *cell = lofti_fast_find(heap_id, bytes);
+    return LOFTI_LIKELY(cell != NULL) && LOFTI_LIKELY(cell->free != 0) ? cell : NULL;
+}
+
+/* The next best: a cell whose word has blocks again. */
+static inline lofti_cell *lofti_fast_again(uint64_t heap_id, size_t bytes)
+{
+    lofti_cell *cell = lofti_fast_find(heap_id, bytes);
+    return cell != NULL && cell->free == 0 && lofti_small_again(cell) ? cell : NULL;
 }
 
 /* Whether the block was one of the thread's own, and is free now. */

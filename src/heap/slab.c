@@ -6,8 +6,9 @@
  *       sees a whole slab or none
  *   S2  a slab is in a queue exactly if its state is QUEUED: its owner's for its class, or the heap's
  *   S3  every slab with an owner is in that owner's own list
- *   S4  `left` of a FULL slab is 1, of a QUEUED one the number of its live blocks (or NEVER, if it is
- *       empty and kept), so that one counter reaching 0 tells both events that a free can cause
+ *   S4  `left` of a FULL slab is what it lacks to be worth a visit (lofti_slab_worth), of a QUEUED one the number
+ *       of its live blocks (or NEVER, if it is empty and kept), so that one counter reaching 0 tells both
+ *       events that a free can cause
  */
 #include "heap/slab.h"
 
@@ -134,7 +135,7 @@ static void slab_enter(lofti_heap *heap, uint32_t unit, uint32_t class_idx)
         entry->bits = (uint64_t *)(void *)record;
         entry->reciprocal = shape->reciprocal;
         entry->end = shape->block_count * shape->size;
-        entry->owner = 0;
+        __atomic_store_n(&entry->owner, 0, __ATOMIC_RELAXED); /* a free by any thread may look */
         __atomic_store_n(&entry->size, shape->size, __ATOMIC_RELEASE);
     }
     heap->slabs[unit].class_idx = (uint8_t)class_idx;
@@ -319,7 +320,7 @@ void lofti_slab_adopt(lofti_heap *heap, lofti_thread *thread, uint32_t unit)
     uint32_t *left = lofti_slab_left(heap->units[unit].bits);
     if (free == 0) {
         slab->state = LOFTI_SLAB_FULL;
-        *left = 1;
+        *left = lofti_slab_worth(heap, lofti_slab_shape(heap, unit));
         return;
     }
     lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);

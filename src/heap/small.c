@@ -21,12 +21,12 @@ static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t clas
     const lofti_unit *entry = &heap->units[unit];
     lofti_cell *cell = &thread->cells[class_idx];
     lofti_supply *supply = &thread->supplies[class_idx];
-    cell->free = free;
     cell->word = &entry->bits[word_idx];
     cell->first = entry->base + (uint64_t)word_idx * 64 * entry->size;
     cell->size = entry->size;
     const uint32_t blocks = heap->classes[class_idx].block_count;
     cell->again = ((blocks < 64 ? blocks : 64) + SMALL_AGAIN - 1) / SMALL_AGAIN;
+    cell->free = free;
     supply->unit = unit;
     supply->word_idx = word_idx;
     *lofti_slab_left(entry->bits) = LOFTI_LEFT_NEVER;
@@ -76,9 +76,10 @@ static void small_leave(lofti_heap *heap, lofti_thread *thread, uint32_t class_i
     thread->cells[class_idx].word = NULL;
     const uint32_t free = lofti_slab_count_free(heap, unit);
     uint32_t *left = lofti_slab_left(heap->units[unit].bits);
-    if (free == 0) {
+    const uint32_t worth = lofti_slab_worth(heap, &heap->classes[class_idx]);
+    if (free < worth) {
         heap->slabs[unit].state = LOFTI_SLAB_FULL;
-        *left = 1;
+        *left = worth - free;
         return;
     }
     const uint32_t blocks = heap->classes[class_idx].block_count;
@@ -97,7 +98,8 @@ void lofti_small_event(lofti_thread *thread, const lofti_unit *entry)
     uint32_t *left = lofti_slab_left(entry->bits);
     if (slab->state == LOFTI_SLAB_FULL) {
         lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
-        *left = (uint32_t)lofti_slab_shape(heap, unit)->block_count - 1;
+        const lofti_class *shape = lofti_slab_shape(heap, unit);
+        *left = shape->block_count - lofti_slab_worth(heap, shape);
     } else if (slab->state == LOFTI_SLAB_QUEUED) {
         small_emptied(heap, thread, unit);
     } else {
@@ -109,10 +111,13 @@ void lofti_small_merged(lofti_heap *heap, lofti_thread *thread, uint32_t unit, u
 {
     lofti_slab *slab = &heap->slabs[unit];
     uint32_t *left = lofti_slab_left(heap->units[unit].bits);
-    const uint32_t blocks = lofti_slab_shape(heap, unit)->block_count;
-    if (slab->state == LOFTI_SLAB_FULL) {
+    const lofti_class *shape = lofti_slab_shape(heap, unit);
+    if (slab->state == LOFTI_SLAB_FULL && *left > count) {
+        *left -= count;
+    } else if (slab->state == LOFTI_SLAB_FULL) {
+        const uint32_t free = lofti_slab_worth(heap, shape) - *left + count;
         lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
-        *left = blocks - count;
+        *left = shape->block_count - free;
     } else if (slab->state == LOFTI_SLAB_QUEUED) {
         *left -= count;
     }
@@ -162,6 +167,23 @@ static int small_use_heap(lofti_heap *heap, lofti_thread *thread, uint32_t class
     return code;
 }
 
+/* Queues the thread's slabs that were not worth a visit: there is nothing else left. */
+static bool small_use_rest(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
+{
+    const lofti_class *shape = &heap->classes[class_idx];
+    const uint32_t worth = lofti_slab_worth(heap, shape);
+    for (uint32_t unit = thread->own_head; unit != 0; unit = heap->slabs[unit].own_next) {
+        const lofti_slab *slab = &heap->slabs[unit];
+        uint32_t *left = lofti_slab_left(heap->units[unit].bits);
+        if (slab->class_idx == class_idx && slab->state == LOFTI_SLAB_FULL && *left < worth) {
+            const uint32_t free = worth - *left;
+            lofti_queue_push(heap, &thread->supplies[class_idx].partly, unit);
+            *left = shape->block_count - free;
+        }
+    }
+    return small_use_queue(heap, thread, class_idx);
+}
+
 int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
 {
     const lofti_supply *supply = &thread->supplies[class_idx];
@@ -177,5 +199,6 @@ int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_id
     if (lofti_remote_drain(heap, thread) && small_use_queue(heap, thread, class_idx)) {
         return 0;
     }
-    return small_use_heap(heap, thread, class_idx);
+    const int code = small_use_heap(heap, thread, class_idx);
+    return code != 0 && small_use_rest(heap, thread, class_idx) ? 0 : code;
 }

@@ -95,12 +95,9 @@ typedef struct lofti_thread lofti_thread;
 struct lofti_thread {
     lofti_cell cells[LOFTI_CLASS_COUNT];
     lofti_supply supplies[LOFTI_CLASS_COUNT];
-    uint32_t id;            /* index in heap->threads, from 1 */
-    uint32_t own_head;      /* all slabs it owns */
-    uint32_t pending_unit;  /* remote frees not yet published: slab, ... */
-    uint32_t kept_next;     /* which kept run to replace */
-    uint64_t *pending_word; /* ... word of its remote bitmap, ... */
-    uint64_t pending_mask;  /* ... bits; 0: none */
+    uint32_t id;        /* index in heap->threads, from 1 */
+    uint32_t own_head;  /* all slabs it owns */
+    uint32_t kept_next; /* which kept run to replace */
     lofti_kept_run kept[LOFTI_KEPT_RUNS];
     lofti_heap *heap;      /* NULL: not in use */
     lofti_thread **list;   /* where its thread's list begins */

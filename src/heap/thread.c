@@ -51,7 +51,6 @@ static void thread_clear(lofti_thread *thread)
     memset(thread->kept, 0, sizeof thread->kept);
     thread->own_head = 0;
     thread->kept_next = 0;
-    thread->pending_mask = 0;
 }
 
 /* heap->lock held. */

@@ -279,9 +279,11 @@ int lofti_store_scan(lofti_store *store)
  * added an extent, whose commits the others do not know. Frames betray it: none is written before the
  * superblock of its epoch and extent is on the device. */
 
-/* Follows the frames of one epoch from `position`. */
+/* Follows the frames of one epoch from `position`. `copy`: its first commit is recovery's copy, which is there
+ * before its superblock is (and, if an earlier flush failed, holds commits that the old epoch lacks on the
+ * device): only what follows it tells. */
 static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint64_t chain,
-                     bool *lost)
+                     bool copy, bool *lost)
 {
     lofti_frame *frame = store->frame;
     while (store->total_bytes - position >= LOFTI_PAGE_BYTES) {
@@ -297,7 +299,7 @@ static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint6
         if (lofti_frame_validate_header(frame, &expect, UINT64_MAX).code != LOFT_OK) {
             return LOFT_OK;
         }
-        const bool newer = frame->sequence > store->sequence;
+        const bool newer = !copy && frame->sequence > store->sequence;
         if (frame->frame_bytes > room_bytes) {
             *lost = newer; /* it ends in an extent that nobody names */
             return LOFT_OK;
@@ -312,6 +314,7 @@ static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint6
             *lost = true;
             return LOFT_OK;
         }
+        copy = copy && (frame->flags & LOFTI_FRAME_LAST) == 0;
         chain = frame->hash;
         position += frame->frame_bytes;
     }
@@ -319,7 +322,7 @@ static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint6
 }
 
 /* The same for another epoch, if one begins at `position`. */
-static int lost_epoch(lofti_store *store, uint64_t position, bool *lost)
+static int lost_epoch(lofti_store *store, uint64_t position, bool copy, bool *lost)
 {
     if (*lost || store->total_bytes - position < LOFTI_PAGE_BYTES) {
         return LOFT_OK;
@@ -328,7 +331,7 @@ static int lost_epoch(lofti_store *store, uint64_t position, bool *lost)
     const uint64_t salt = store->frame->salt;
     return code != LOFT_OK || salt == store->super.salt
                ? code
-               : lost_walk(store, position, salt, salt, lost);
+               : lost_walk(store, position, salt, salt, copy, lost);
 }
 
 int lofti_store_scan_lost(lofti_store *store, bool *lost)
@@ -337,12 +340,12 @@ int lofti_store_scan_lost(lofti_store *store, bool *lost)
     if (store->slots_whole) {
         return LOFT_OK;
     }
-    int code = lost_walk(store, store->position, store->super.salt, store->chain, lost);
+    int code = lost_walk(store, store->position, store->super.salt, store->chain, false, lost);
     if (code == LOFT_OK) {
-        code = lost_epoch(store, 0, lost); /* where a checkpoint begins an epoch */
+        code = lost_epoch(store, 0, false, lost); /* where a checkpoint begins an epoch */
     }
     if (code == LOFT_OK) {
-        code = lost_epoch(store, store->position, lost); /* where recovery begins one */
+        code = lost_epoch(store, store->position, true, lost); /* where recovery begins one */
     }
     return code;
 }

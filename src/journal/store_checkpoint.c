@@ -125,6 +125,22 @@ static int apply_pages(lofti_store *store, const uint64_t *pages)
     return code == LOFT_OK ? apply_flush_run(store, &run) : code;
 }
 
+/* Makes the file long enough. If it is already, although no durable superblock says so, its size may be in the
+ * cache only, where a failed flush left it: no later flush would write it. It is changed once more. */
+static int apply_size(const lofti_store *store)
+{
+    lofti_file_info info;
+    int error = lofti_file_info_get(&store->file, &info);
+    if (error != 0 || store->file_bytes <= store->super.file_bytes) {
+        return error;
+    }
+    if (info.bytes < store->file_bytes) {
+        return lofti_file_resize(&store->file, store->file_bytes);
+    }
+    error = lofti_file_resize(&store->file, info.bytes + LOFTI_PAGE_BYTES);
+    return error == 0 ? lofti_file_resize(&store->file, info.bytes) : error;
+}
+
 static int apply_images(lofti_store *store)
 {
     uint64_t *pages = NULL;
@@ -133,11 +149,7 @@ static int apply_images(lofti_store *store)
     if (code != LOFT_OK) {
         return code;
     }
-    lofti_file_info info;
-    int error = lofti_file_info_get(&store->file, &info);
-    if (error == 0 && info.bytes < store->file_bytes) {
-        error = lofti_file_resize(&store->file, store->file_bytes);
-    }
+    const int error = apply_size(store);
     code = error == 0 ? apply_pages(store, pages)
                       : lofti_status_system(error, "checkpoint", store->path);
     (void)lofti_map_release(pages, bytes);

@@ -1,5 +1,6 @@
 /* Planted faults of the arena (base/fault.h): the oracle of change tracking must see each of them. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "arena/oracle.h"
 #include "base/fault.h"
@@ -33,6 +34,23 @@ static void plant(enum lofti_fault fault)
 LOFT_TEST(arena_planted, settled_although_the_commit_failed) { plant(LOFTI_FAULT_SETTLED_EARLY); }
 LOFT_TEST(arena_planted, changed_ranges_are_returned) { plant(LOFTI_FAULT_RETURN_CHANGED); }
 LOFT_TEST(arena_planted, rollback_drops_anonymous_pages) { plant(LOFTI_FAULT_ROLLBACK_DROPS); }
+
+LOFT_TEST(arena_planted, the_journal_is_not_overlaid) { plant(LOFTI_FAULT_OVERLAY_SKIPPED); }
+
+static void repeat_in_child(void *tracker) { oracle_fail_and_repeat(tracker); }
+
+LOFT_TEST(arena_planted, hashes_of_a_failed_commit_are_kept)
+{
+    char tracker[] = "private";
+    for (int fault = 0; fault < 2; fault++) {
+        loft_test_child child;
+        lofti_fault_planted = fault != 0 ? LOFTI_FAULT_KNOWN_KEPT : LOFTI_FAULT_NONE;
+        loft_test_run_child(repeat_in_child, tracker, &child);
+        lofti_fault_planted = LOFTI_FAULT_NONE;
+        LOFT_CHECK_EQ_INT(child.exit_code != 0, fault);
+        (void)unlink(loft_test_tmp_path("arena"));
+    }
+}
 
 LOFT_TEST(arena_planted, without_a_fault_nothing_is_seen)
 {

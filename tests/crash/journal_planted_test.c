@@ -2,6 +2,7 @@
  * the faulty code, must show it: by a state that recovers wrongly, or by failing itself. Those that need not be
  * seen are listed with the reason in docs/durability.md, "Planted faults". */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/fault.h"
 #include "crash/journal_world.h"
@@ -66,8 +67,12 @@ static void plant_share(int first)
 {
     loft_test_child child;
     unsigned missed = 0;
+    const char *only = getenv("LOFT_CRASH_FAULT"); /* names one that is to be planted alone */
     map_pool_install();
     for (int fault = 1 + first; fault < LOFTI_FAULT_SETTLED_EARLY; fault += PLANTED_SHARES) {
+        if (only != NULL && strcmp(only, lofti_fault_names[fault]) != 0) {
+            continue;
+        }
         const char *script = caught_by((enum lofti_fault)fault, &child);
         const bool harmful = !is_harmless((enum lofti_fault)fault);
         printf("%-22s %s%s\n", lofti_fault_names[fault], script != NULL ? "caught: " : "not seen",

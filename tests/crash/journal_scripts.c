@@ -1,7 +1,7 @@
 /* The journal's crash scenarios; see journal_world.h. */
 #include <errno.h>
 
-#include "crash/journal_world.h"
+#include "crash/journal_lives.h"
 #include "loft/error.h"
 
 #define SYNC_CALLS  FAULT_MASK(FAULT_SYNC)
@@ -423,60 +423,6 @@ static void run_async_flush_fails(journal_world *world)
     journal_commit_well(world, 2, 1);
 }
 
-/* --- The nth call of a life fails --------------------------------------------------------------------- */
-
-/* Does it until it is done; a poisoned store is opened anew. */
-static void persist(journal_world *world, int (*step)(journal_world *world))
-{
-    int code = step(world);
-    for (int tries = 0; tries < 4 && code != LOFT_OK && code != LOFT_EPENDING; tries++) {
-        if (!world->open || world->store.state == LOFTI_STORE_POISONED) {
-            code = journal_restart(world);
-        } else {
-            code = step(world);
-        }
-    }
-    journal_must(code == LOFT_EPENDING ? LOFT_OK : code, "a life goes on");
-}
-
-static int step_commit(journal_world *world) { return journal_commit_pages(world, 0, 2); }
-static int step_other(journal_world *world) { return journal_commit_pages(world, 1, 2); }
-static int step_async(journal_world *world) { return journal_commit_async(world, 3, 1); }
-static int step_checkpoint(journal_world *world) { return lofti_store_checkpoint(&world->store); }
-
-static void life(journal_world *world, unsigned kinds, enum fault_action action, uint64_t n,
-                 int error)
-{
-    static int (*const steps[])(journal_world *) = {
-        step_commit,     step_async, step_other, step_checkpoint, step_commit,
-        journal_restart, step_other, step_async, step_checkpoint, step_commit};
-    journal_create(world);
-    journal_commit_well(world, 0, 1);
-    journal_fail(world, kinds, action, n, error);
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        persist(world, steps[i]);
-    }
-    journal_go_well(world);
-}
-
-#define LIFE_WRITE(n)                                                                              \
-    static void run_life_write_##n(journal_world *world)                                           \
-    {                                                                                              \
-        life(world, WRITE_CALLS, (n) % 2 == 0 ? FAULT_PART_FAIL : FAULT_LATE_FAIL, n, EIO);        \
-    }
-#define LIFE_FLUSH(n)                                                                              \
-    static void run_life_flush_##n(journal_world *world)                                           \
-    {                                                                                              \
-        life(world, SYNC_CALLS, FAULT_FAIL, n, EIO);                                               \
-    }
-#define LIVES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
-LIVES(LIFE_WRITE)
-LIVES(LIFE_FLUSH)
-
-#define LIFE_SCRIPTS(n)                                                                            \
-    {"write " #n " of a life fails", run_life_write_##n, 1},                                       \
-        {"flush " #n " of a life fails", run_life_flush_##n, 1},
-
 const journal_script journal_scripts[] = {
     {"first commit", run_first_commit, 1},
     {"several commits", run_several, 1},
@@ -516,5 +462,5 @@ const journal_script journal_scripts[] = {
     {"the same, then a checkpoint", run_async_checkpoint, 1},
     {"the same, then death", run_async_then_dies, 1},
     {"the same, and the flush fails", run_async_flush_fails, 1},
-    LIVES(LIFE_SCRIPTS)};
+    JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
 const size_t journal_script_count = sizeof journal_scripts / sizeof journal_scripts[0];

@@ -14,7 +14,7 @@ static crash_result result; /* large */
 /* Enumerates one script. Returns: violations. */
 static uint64_t enumerate(const journal_script *script)
 {
-    const uint64_t budget = loft_test_scale(20000, 1000000, 10000000);
+    const uint64_t budget = loft_test_scale(12000, 2000000, 20000000);
     const crash_options options = {.states = budget / script->costly,
                                    .seed = loft_test_seed(),
                                    .workers = JOURNAL_WORKERS,

@@ -49,7 +49,8 @@ LOFT_TEST(damage, a_changed_byte_of_the_journal_ends_it_before_that_commit)
     }
     world_close(&world);
     uint64_t commit = 1;
-    for (uint64_t off = 0; off < ends[COMMITS]; off++) {
+    /* Every byte of headers and first records; of what follows, enough. */
+    for (uint64_t off = 0; off < ends[COMMITS]; off += off % WORLD_PAGE_BYTES < 160 ? 1 : 17) {
         uint8_t was = 0;
         while (off >= ends[commit]) {
             commit++;
