@@ -149,7 +149,7 @@ static void commit_among_threads(const char *tracker)
     own.arena = bank_open(path, LOFT_CREATE);
     own.accounts = accounts_make(own.arena);
     tellers_begin(&own, tellers, THREADS);
-    const uint64_t commits = loft_test_scale(1000, 10000, 100000);
+    const uint64_t commits = loft_test_scale(100, 1000, 100000);
     for (uint64_t i = 0; i < commits; i++) {
         LOFT_CHECK_OK(i % 16 == 0 ? loft_arena_commit(own.arena)
                                   : loft_arena_commit_async(own.arena, NULL));
@@ -209,7 +209,7 @@ LOFT_TEST(threads, killed_at_any_moment_the_sum_holds)
     loft_arena *arena = bank_open(path, LOFT_CREATE);
     (void)accounts_make(arena);
     close_arena(arena);
-    const uint64_t rounds = loft_test_scale(60, 2000, 100000);
+    const uint64_t rounds = loft_test_scale(15, 2000, 100000);
     for (uint64_t i = 0; i < rounds; i++) {
         fflush(NULL);
         const pid_t child = fork();
