@@ -8,7 +8,7 @@
  *   | frame header, 88 | record 24 + payload | record ... | zeros to the next 4 KiB |
  *
  * A frame is valid if and only if
- *   F1 its magic, kind, sizes and position are possible and its padding and reserved fields are zero,
+ *   F1 its magic, kind, flags, sizes and position are possible and its reserved fields are zero,
  *   F2 its salt is the epoch's,
  *   F3 its chain is the hash of the frame before it (of the epoch's first: the salt),
  *   F4 its sequence continues the commit before it,
