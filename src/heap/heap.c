@@ -75,7 +75,7 @@ int lofti_heap_layout(void *base, uint64_t bytes, uint64_t limit_bytes)
 int lofti_heap_layout_used(void *base, uint64_t bytes)
 {
     const uint64_t limit = lofti_arith_down(bytes, LOFTI_PAGE_BYTES);
-    lofti_chunk_layout layout;
+    lofti_chunk_layout layout = {0};
     int code = heap_plan(limit, limit, &layout);
     if (code != LOFT_OK) {
         return code;

@@ -23,7 +23,7 @@ static inline void *lofti_small_take(lofti_cell *cell)
     const uint64_t rest = free & (free - 1);
     cell->free = rest;
     lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
-    return cell->first + (uint32_t)__builtin_ctzll(free) * cell->size;
+    return cell->first + (size_t)((uint32_t)__builtin_ctzll(free) * cell->size);
 }
 
 /* Takes the cell's word once more, if frees have filled it well again: allocate-free pairs stay in one
