@@ -37,7 +37,7 @@ static double quantile(const double *sorted, size_t count, double part)
 
 harness_summary harness_series_summary(const harness_series *series)
 {
-    harness_summary summary = {0, 0, 0, 0};
+    harness_summary summary = {0};
     double sorted[SERIES_MAX];
     const size_t count = series->count;
     if (count == 0) {
@@ -47,9 +47,10 @@ harness_summary harness_series_summary(const harness_series *series)
     qsort(sorted, count, sizeof sorted[0], compare_values);
     summary.median = quantile(sorted, count, 0.5);
     summary.min = sorted[0];
+    summary.low = quantile(sorted, count, 0.25);
     summary.max = sorted[count - 1];
     if (summary.median > 0) {
-        const double quartiles = quantile(sorted, count, 0.75) - quantile(sorted, count, 0.25);
+        const double quartiles = quantile(sorted, count, 0.75) - summary.low;
         summary.noise = quartiles / 2 / summary.median;
     }
     return summary;

@@ -25,6 +25,7 @@ typedef struct harness_series {
 
 typedef struct harness_summary {
     double median, min, max;
+    double low; /* the lower quartile */
     /* Half the distance between the quartiles over the median: how far a typical round is off. */
     double noise;
 } harness_summary;

@@ -147,6 +147,7 @@ void harness_json_series(harness_json *json, const char *key, const harness_seri
     harness_json_open(json, key, '{');
     harness_json_number(json, "median", summary.median);
     harness_json_number(json, "min", summary.min);
+    harness_json_number(json, "low", summary.low);
     harness_json_number(json, "max", summary.max);
     harness_json_number(json, "noise", summary.noise);
     begin_value(json, "values");

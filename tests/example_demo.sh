@@ -56,6 +56,15 @@ run 0 "$program" text/1 text/2 text/3 text/1 text/4 text/5 text/6 text/7
 grep -q '^  files  *7$' out || fail "a file that is named twice: $(<out)"
 pass 'a good indexer'
 
+command=$(dirname -- "$program")/../src/cli/loft
+if [[ -x $command ]]; then
+    run 0 "$program" --loft "$command" --keep kept text
+    [[ $(ls kept) == $'index.loft\nmap.html\nstat.txt' ]] || fail "it kept: $(ls kept)"
+    grep -q "^  loft map  *$PWD/kept/map.html" out || fail "it does not say where the map is: $(<out)"
+    "$command" check kept/index.loft >err || fail "the snapshot is damaged: $(<err)"
+    pass 'the loft command'
+fi
+
 # Indexers with one fault each. All but the named command is left to the real one.
 plant() { # COMMAND SCRIPT
     # shellcheck disable=SC2016

@@ -45,6 +45,14 @@ extern "C" {
 /* Seen by programs, whatever visibility the library itself is compiled with. */
 #pragma GCC visibility push(default)
 
+/* Called without a detour through the linker's table, a tenth of what such a call costs; compilers that
+ * cannot do so call as ever. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define LOFT_HOT __attribute__((noplt))
+#else
+#define LOFT_HOT
+#endif
+
 typedef struct loft_arena loft_arena;
 
 enum loft_durability {
@@ -55,11 +63,18 @@ enum loft_durability {
 /* loft_arena_open. The values are shared with the raw tier where the names are
  * (LOFT_WRITE, LOFT_EXCLUSIVE: loft/region.h). */
 enum loft_arena_flags {
-    LOFT_CREATE = 1 << 20,   /* make the arena if there is none; implies LOFT_WRITE */
-    LOFT_RELOCATE = 1 << 21, /* if its address is taken, map it elsewhere, read-only */
+    LOFT_CREATE = 1 << 20,    /* make the arena if there is none; implies LOFT_WRITE */
+    LOFT_RELOCATE = 1 << 21,  /* if its address is taken, map it elsewhere, read-only */
+    LOFT_UNTRUSTED = 1 << 22, /* the file may be hostile: check all of it before it is used */
+    LOFT_VERIFY =
+        1 << 23, /* every commit compares every page: finds what escapes the tracker; slow */
     LOFT_ALLOW_REMOTE =
         1 << 24 /* accept a network file system, where locks and flushes are weaker */
 };
+
+/* Told that more than options.max_dirty_bytes of memory wait for a commit or a checkpoint; once until the next commit.
+ * It runs in the thread that allocates, inside the heap: it may set a flag, not call loft. */
+typedef void loft_dirty_fn(void *context, uint64_t dirty_bytes);
 
 typedef struct loft_arena_options {
     uint32_t struct_bytes;  /* sizeof(loft_arena_options) */
@@ -70,11 +85,16 @@ typedef struct loft_arena_options {
     uint64_t journal_limit_bytes;
     /* How long a commit waits for mutation sections to end; 0: 10,000. */
     uint64_t gate_timeout_ms;
+    /* Memory that may wait for a commit or a checkpoint: a commit that leaves more checkpoints, and dirty_fn, which
+     * may be NULL, is called when growth exceeds it. 0: no limit. */
+    uint64_t max_dirty_bytes;
+    loft_dirty_fn *dirty_fn;
+    void *dirty_context;
 } loft_arena_options;
 
 #define LOFT_ARENA_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(loft_arena_options), 0, 0, 0, 0, 0                                                  \
+        sizeof(loft_arena_options), 0, 0, 0, 0, 0, 0, NULL, NULL                                   \
     }
 
 /* How changed pages are found; loft_arena_info.tracker. */
@@ -122,7 +142,30 @@ typedef struct loft_arena_statistics {
     uint64_t checkpoint_count; /* checkpoints of this handle, recovery included */
     uint64_t journal_bytes;    /* journal in use now */
     uint64_t file_bytes;       /* size of the file */
+    uint64_t snapshot_count;   /* snapshots that this handle has made */
+    uint64_t snapshot_held_ns; /* the longest time that one kept mutation sections waiting */
+    /* How long commits, rollbacks and checkpoints kept mutation sections waiting: the latest, the longest, all. */
+    uint64_t pause_last_ns, pause_max_ns, pause_total_ns;
+    uint64_t pause_count;
+    uint64_t missed_pages; /* LOFT_VERIFY: pages that changed and that the tracker had not seen */
+    uint64_t
+        slab_free_bytes;     /* of slab_bytes, blocks that are free, and rests: loss inside slabs */
+    uint64_t free_run_bytes; /* of free_bytes, the longest run: what fits without growing */
+    uint64_t mapped_bytes;   /* memory mapped for the heap, from the file or not */
+    uint64_t
+        private_bytes; /* of it, held in memory for this process alone: changed, or without a file */
+    uint64_t table_bytes; /* address space of the volatile tables beside the heap */
 } loft_arena_statistics;
+
+/* One size class. */
+typedef struct loft_class_statistics {
+    uint32_t struct_bytes; /* sizeof(loft_class_statistics) */
+    uint32_t block_bytes;  /* of each of its blocks */
+    uint64_t slab_count;
+    uint64_t slab_bytes;  /* pages of its slabs */
+    uint64_t block_count; /* blocks in its slabs, live or free */
+    uint64_t live_count;  /* of them, live */
+} loft_class_statistics;
 
 typedef struct loft_arena_info {
     uint32_t struct_bytes;   /* sizeof(loft_arena_info) */
@@ -140,14 +183,20 @@ typedef struct loft_arena_info {
     uint32_t reserved;      /* 0 */
 } loft_arena_info;
 
-typedef int loft_root_fn(void *context, const char *name, void *block); /* non-0 stops */
-typedef int loft_block_fn(void *context, const loft_block *block);      /* non-0 stops */
-typedef int loft_report_fn(void *context, const loft_fault *fault);     /* non-0 stops */
+typedef int loft_root_fn(void *context, const char *name, void *block);         /* non-0 stops */
+typedef int loft_block_fn(void *context, const loft_block *block);              /* non-0 stops */
+typedef int loft_report_fn(void *context, const loft_fault *fault);             /* non-0 stops */
+typedef int loft_class_fn(void *context, const loft_class_statistics *figures); /* non-0 stops */
+/* How far a copy is, in bytes; called every MiB or so, first with done 0, last with done == total; non-0 cancels. */
+typedef int loft_progress_fn(void *context, uint64_t done, uint64_t total);
 
 /* Opens or creates an arena.
  * In: path, UTF-8, NULL for an anonymous arena (then flags are ignored but for LOFT_CREATE). flags:
  *   LOFT_CREATE open or create, LOFT_EXCLUSIVE with it: it must be new; LOFT_WRITE open for change;
- *   neither: read-only. options: NULL for the defaults.
+ *   neither: read-only. LOFT_UNTRUSTED: the address that the file asks for must lie where loft puts arenas, and
+ *   everything that loft_arena_check knows is checked first (LOFT_ECORRUPT), at a cost in the heap's metadata;
+ *   provided that nobody changes the file meanwhile. Stored pointers are the program's to judge. options: NULL for
+ *   the defaults.
  * Out: *out, the handle; NULL on failure.
  * Atomic: yes. A new file appears under its name whole (mode 0600) or not at all.
  * Durable: creation: 3 flushes. An existing arena whose journal is not empty is recovered: its
@@ -208,7 +257,7 @@ int loft_arena_abandon(loft_arena *arena);
  * Returns: NULL with LOFT_ENOMEM (reserve or memory used up), LOFT_EOVERFLOW, LOFT_EREADONLY,
  *   LOFT_EFORKED, LOFT_EINVAL (alignment).
  * Owns: the caller, until loft_arena_free. Threads: any. Source: docs/heap.md. */
-void *loft_arena_malloc(loft_arena *arena, size_t bytes);
+LOFT_HOT void *loft_arena_malloc(loft_arena *arena, size_t bytes);
 void *loft_arena_calloc(loft_arena *arena, size_t count, size_t bytes);
 void *loft_arena_realloc(loft_arena *arena, void *block, size_t bytes);
 void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes);
@@ -216,7 +265,7 @@ void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes
 /* Frees a block; NULL is fine. Never touches the block's own pages. A pointer that is not a live block
  * of this arena is misuse (loft/error.h), found before anything changes.
  * Atomic: yes. Durable: with the next commit. Threads: any, also another than allocated. */
-void loft_arena_free(loft_arena *arena, void *block);
+LOFT_HOT void loft_arena_free(loft_arena *arena, void *block);
 
 /* The bytes that may be used from `block` on, at least what was asked for. 0 for NULL.
  * A pointer that is not a live block is misuse. Threads: any. */
@@ -266,6 +315,15 @@ int loft_arena_commit_async(loft_arena *arena, uint64_t *sequence);
  * LOFT_EREADONLY, LOFT_EFORKED. Threads: any, at any time but inside one's own mutation section. */
 int loft_arena_wait(loft_arena *arena, uint64_t sequence);
 
+/* Pages that a device writes by itself (O_DIRECT reads, fixed buffers of io_uring): between pin and unpin they count
+ * as changed at every commit, and their memory stays where it is. Pin before the device gets them, unpin when it
+ * is done; the same start and bytes to both; pins of one range add up. Without it such stores may not be committed.
+ * Atomic: yes. Durable: nothing changes. Cost: a commit reads all pinned pages.
+ * Returns: 0, LOFT_ERANGE (no range of the arena's), LOFT_ENOENT (unpin: not pinned), LOFT_ENOMEM, LOFT_ENOTSUP,
+ *   LOFT_EREADONLY, LOFT_EFORKED. Threads: any, also inside sections. */
+int loft_arena_pin(loft_arena *arena, const void *start, size_t bytes);
+int loft_arena_unpin(loft_arena *arena, const void *start, size_t bytes);
+
 /* Drops every change since the last commit, blocks and roots included.
  * Atomic: in memory only; the file is not touched. Durable: nothing changes.
  * Returns: 0, LOFT_EIO or LOFT_ECORRUPT (Partial: the base image could not be read back; the arena is then
@@ -277,6 +335,31 @@ int loft_arena_rollback(loft_arena *arena);
  * Returns: 0. LOFT_EPENDING: a reader or a full disk held it off, the journal is kept. LOFT_EPOISONED after a
  *   failed flush. LOFT_ENOTSUP, LOFT_EREADONLY, LOFT_EFORKED. Threads: as commit. */
 int loft_arena_checkpoint(loft_arena *arena);
+
+/* Writes the arena's last commit into a new, independent arena file, while mutators and commits go on.
+ * In: path of the new file, on any local file system. flags: LOFT_REPLACE, or an existing file is LOFT_EEXIST;
+ *   LOFT_ALLOW_REMOTE. fn: told how far it is, cancels by a result other than 0; may be NULL. It runs in the calling
+ *   thread, may use the arena, but not snapshot, close or abandon it.
+ * The snapshot has the arena's base address, a UUID of its own, and holes where the arena has them. Beside its source
+ *   it opens with LOFT_RELOCATE, or in another process. It is readable to its owner alone, and not if the source
+ *   is not. Blocks are shared with the source where the file system can (reflink), else copied.
+ * Anonymous arenas and those over memory have no commit: their present state is written, while mutation sections wait
+ *   (the others quiet). An anonymous arena's snapshot opens at the arena's own address; one over memory gets an
+ *   address as a new arena does, so that offsets hold and stored pointers are the program's to translate, and cannot
+ *   grow beyond the memory's size.
+ * Atomic: yes; whoever looks for `path`, also after a crash or a kill, finds what was there before or the whole
+ *   snapshot. (With LOFT_REPLACE, and on file systems without unnamed files, a kill may leave PATH.loft-NUMBER beside it.)
+ * Durable: when it returns: 2 flushes of the snapshot and its folder; none of the source.
+ * Returns: 0. LOFT_ECANCELED. LOFT_EEXIST; LOFT_EINVAL (path is the arena itself, or no regular file; flags);
+ *   LOFT_EBUSY (path is an arena that a writer has open; a thread stayed in its section). LOFT_ENOENT, LOFT_EACCES,
+ *   LOFT_ENOSPC, LOFT_EIO, LOFT_ENOMEM, LOFT_ENOTSUP (a network file system), LOFT_EFORKED: the source and what was at
+ *   path are as before (Partial: with LOFT_REPLACE and LOFT_EIO of the folder's flush the new file may be there).
+ *   LOFT_ECORRUPT: the source is damaged. Works on a poisoned arena: its last commit that returned.
+ * Threads: any, any number at once. Checkpoints wait for running snapshots (a commit that is due for one answers
+ *   0 and postpones it, loft_arena_checkpoint answers LOFT_EPENDING); snapshots that begin meanwhile wait for the
+ *   postponed one. Inside one's own mutation section: misuse. Source: docs/snapshots.md. */
+int loft_arena_snapshot(loft_arena *arena, const char *path, unsigned flags, loft_progress_fn *fn,
+                        void *context);
 
 /* Enters and leaves a mutation section of the calling thread (see the head of this file). They nest; a nested
  * enter never waits. An outermost enter waits while a commit looks at the pages.
@@ -301,6 +384,28 @@ int loft_arena_walk(loft_arena *arena, loft_block_fn *fn, void *context);
  * Returns: 0, or LOFT_ENOENT at the end (no sentence is set then). */
 int loft_arena_next_block(loft_arena *arena, loft_block *cursor);
 
+/* Finds live blocks that nothing leads to: neither a root nor a word in a block that is reached. An aligned word that is
+ * the address of any byte of a block, as stored, reaches it, so a leak may go unseen; but what is told is one, unless
+ * the program links by something else than addresses (loft_offset) or holds the block by a variable of its own
+ * only. A pool is reached by any address in it.
+ * In: fn, called for each in rising order of address, may be NULL; it must not allocate or free. Out: *count, may be NULL.
+ * Returns: 0, what fn returned if it stopped, LOFT_ENOMEM, LOFT_ECORRUPT (the root table).
+ * Threads: the others quiet. Cost: reads every block that is reached; 1/63 of the heap's size of address space, of
+ *   which the touched part is memory. Source: docs/heap.md "Leaks". */
+int loft_arena_leaks(loft_arena *arena, loft_block_fn *fn, void *context, uint64_t *count);
+
+/* Finds words in live blocks that look like addresses outside of the arena, which must not be stored: those in any
+ * mapping of this process, and those in the places where the system puts programs, libraries and stacks, which may
+ * be an earlier process's. Any number may look so by chance.
+ * In: fn, called for each with its place and a sentence (code LOFT_ERANGE), may be NULL. Out: *count, may be NULL.
+ * Returns: 0, what fn returned if it stopped, LOFT_ENOMEM, LOFT_ENOTSUP (the system does not tell its mappings).
+ * Threads: the others quiet. Cost: reads every live block. */
+int loft_arena_foreign(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *count);
+
+/* Calls fn for every size class that has a slab, in rising order of size. Returns: 0, or what fn returned. Threads and
+ * cost: as loft_arena_stats. */
+int loft_arena_classes(const loft_arena *arena, loft_class_fn *fn, void *context);
+
 /* Figures of the arena as it stands. In: out->struct_bytes. Threads: any; figures that other threads
  * change meanwhile are approximate. Cost: a visit to every slab's descriptor. */
 int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out);
@@ -312,6 +417,25 @@ int loft_arena_describe(const loft_arena *arena, loft_arena_info *out);
  * changes nothing. Of a file in use the answer is of some moment during the call.
  * Returns: 0, or as loft_arena_open. */
 int loft_file_describe(const char *path, loft_arena_info *out);
+
+/* Everything in a file that can be proved wrong: superblocks, journal, pages against their hashes, that all data can be
+ * read, and heap, pools and roots as of its last commit. Changes nothing; reads all data.
+ * In: fn, called for every fault with its offset in the file, may be NULL. Out: *faults, their number, may be NULL.
+ * Returns: 0 if there are none, LOFT_ECORRUPT if there are, what fn returned if it stopped; or why it could not be
+ *   checked: LOFT_ENOENT, LOFT_EACCES, LOFT_EINVAL (not a regular file), LOFT_ENOMEM, LOFT_EIO.
+ * Threads: any. Beside a writer: safe; as a reader it holds its checkpoints off meanwhile, and what it checks is
+ *   the last commit at its beginning. What a crash tears and recovery puts right (a superblock, the journal's last
+ *   commit) is told as a fault until the file was opened for change. Source: docs/snapshots.md. */
+int loft_file_check(const char *path, loft_report_fn *fn, void *context, uint64_t *faults);
+
+/* Writes what is provably whole of a damaged arena into a new one: the newest commit that can be proved, without the
+ * pages that cannot be read or do not match their record; those are zeros. Never changes `from`.
+ * In: to, which must not exist. fn: told every fault of the source, and those that the heap has in the copy;
+ *   may be NULL; non-0 stops.
+ * Returns: 0: nothing was wrong. LOFT_ECORRUPT: something was; the sentence says whether there is a copy.
+ *   What fn returned: there is none. Else as loft_arena_snapshot.
+ * Atomic, Durable: as loft_arena_snapshot. Threads: any. Source: docs/snapshots.md. */
+int loft_file_salvage(const char *from, const char *to, loft_report_fn *fn, void *context);
 
 /* Between addresses and offsets from the arena's base, which hold wherever it is mapped.
  * NULL and 0 stand for each other. An address or offset outside the arena gives 0 or NULL with

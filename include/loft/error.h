@@ -77,7 +77,8 @@ enum loft_misuse_kind {
     LOFT_MISUSE_WRONG_ARENA = 4, /* a block of another open arena */
     LOFT_MISUSE_POOL = 5,        /* memory of a pool; a mark that the pool does not have */
     LOFT_MISUSE_SECTION = 6, /* commit, rollback, close inside one's own section; unmatched leave */
-    LOFT_MISUSE_HANDLE = 7   /* NULL or garbage as a handle; a closed one is memory given back */
+    LOFT_MISUSE_HANDLE = 7,  /* NULL or garbage as a handle; a closed one is memory given back */
+    LOFT_MISUSE_UNTRACKED = 8 /* LOFT_VERIFY: a page that a device wrote and that is not pinned */
 };
 
 typedef struct loft_misuse {

@@ -6,6 +6,7 @@
 
 #include "loft/arena.h"
 #include "loft/error.h"
+#include "loft/inspect.h"
 #include "loft/pool.h"
 #include "loft/region.h"
 #include "loft/version.h"

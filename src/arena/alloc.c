@@ -15,9 +15,9 @@
 /* Out of line, so that the short way needs no stack frame. */
 static __attribute__((noinline)) void *alloc_malloc_slow(loft_arena *arena, size_t bytes)
 {
-    lofti_cell *cell = arena != NULL ? lofti_fast_again(arena->heap_id, bytes) : NULL;
-    if (cell != NULL) {
-        return lofti_small_take(cell);
+    void *block = arena != NULL ? lofti_fast_more(arena->heap_id, bytes) : NULL;
+    if (block != NULL) {
+        return block;
     }
     const int code = lofti_arena_usable(arena, "allocate", true);
     return code == LOFT_OK ? lofti_heap_malloc(arena->heap, bytes) : lofti_status_null(code);
@@ -65,6 +65,9 @@ void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes
 
 static __attribute__((noinline)) void alloc_free_slow(loft_arena *arena, void *block)
 {
+    if (arena != NULL && lofti_fast_free_more(arena->heap_id, block)) {
+        return;
+    }
     if (block != NULL && lofti_arena_usable(arena, "free", true) == LOFT_OK) {
         lofti_heap_free(arena->heap, block);
     }
@@ -119,6 +122,21 @@ static int report_of_heap(void *context, const loft_fault *fault)
     return report->fn != NULL ? report->fn(report->context, &moved) : LOFT_OK;
 }
 
+int lofti_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults)
+{
+    heap_report report = {fn, context};
+    int code = lofti_heap_check(arena->heap, report_of_heap, &report, faults);
+    if (code == LOFT_OK || code == LOFT_ECORRUPT) {
+        const int pools_code = lofti_pool_check(arena->heap, report_of_heap, &report, faults);
+        code = pools_code != LOFT_OK ? pools_code : code;
+    }
+    if (code == LOFT_OK || code == LOFT_ECORRUPT) {
+        const int roots_code = lofti_roots_check(arena, fn, context, faults);
+        code = roots_code != LOFT_OK ? roots_code : code;
+    }
+    return code;
+}
+
 int loft_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults)
 {
     int code = lofti_arena_usable(arena, "check", false);
@@ -126,20 +144,20 @@ int loft_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint6
         return code;
     }
     uint64_t count = 0;
-    heap_report report = {fn, context};
-    code = lofti_heap_check(arena->heap, report_of_heap, &report, &count);
-    if (code == LOFT_OK || code == LOFT_ECORRUPT) {
-        const int pools_code = lofti_pool_check(arena->heap, report_of_heap, &report, &count);
-        code = pools_code != LOFT_OK ? pools_code : code;
-    }
-    if (code == LOFT_OK || code == LOFT_ECORRUPT) {
-        const int roots_code = lofti_roots_check(arena, fn, context, &count);
-        code = roots_code != LOFT_OK ? roots_code : code;
-    }
+    code = lofti_arena_check(arena, fn, context, &count);
     if (faults != NULL) {
         *faults = count;
     }
     return code;
+}
+
+int loft_arena_classes(const loft_arena *arena, loft_class_fn *fn, void *context)
+{
+    if (fn == NULL) {
+        return lofti_status_fail(LOFT_EINVAL, "classes", NULL, "no function");
+    }
+    const int code = lofti_arena_usable(arena, "classes", false);
+    return code == LOFT_OK ? lofti_heap_classes(arena->heap, fn, context) : code;
 }
 
 int loft_arena_walk(loft_arena *arena, loft_block_fn *fn, void *context)

@@ -14,7 +14,7 @@
  * Stores never reach the file: pages are private. What was stored to is found at commit by
  * asking the kernel which pages are private (track.c) and goes through the store.
  *
- * Lock order: arena.commit_mutex, the gate (closed by its holder), registry, arena.roots_lock, the heap's
+ * Lock order: arena.commit_mutex, the gate (closed by its holder), arena.pins_mutex, registry, arena.roots_lock, the heap's
  * locks, arena.grow_mutex, the store's space_mutex.
  */
 #ifndef LOFTI_ARENA_ARENA_H
@@ -29,14 +29,23 @@
 #include "journal/store.h"
 #include "loft/arena.h"
 #include "os/watch.h"
+#include "os/window.h"
 
 enum lofti_chunk_state {
     LOFTI_CHUNK_NONE = 0,    /* held address space */
     LOFTI_CHUNK_FILE = 1,    /* a private mapping of the file */
     LOFTI_CHUNK_ANON = 2,    /* anonymous memory */
     LOFTI_CHUNK_KIND = 3,    /* mask of the above */
+    LOFTI_CHUNK_HELD = 32,   /* flag, while memory is returned: it has private pages */
     LOFTI_CHUNK_WATCHED = 16 /* flag: the kernel notes which of its pages are stored to */
 };
+
+/* Pages that a device writes (pin.c). */
+typedef struct lofti_pin {
+    uint64_t off, bytes; /* in the file; whole pages */
+    bool ended;          /* unpinned: stays until a commit has seen it once more */
+    bool seen;           /* by a commit, since it ended */
+} lofti_pin;
 
 struct loft_arena {
     uint64_t magic;    /* LOFTI_ARENA_MAGIC while open */
@@ -63,14 +72,34 @@ struct loft_arena {
     lofti_gate gate; /* mutation sections */
 
     lofti_heap *heap;
-    uint32_t tracker;    /* enum loft_tracker; 0: a reader, or anonymous */
-    bool track_lost;     /* what was stored to since the last commit is not known (C7) */
-    lofti_watch watch;   /* of LOFT_TRACKER_WP_ASYNC */
-    lofti_index known;   /* content hashes of private pages as of the last commit (track.c) */
+    uint32_t tracker;  /* enum loft_tracker; 0: a reader, or anonymous */
+    bool track_lost;   /* what was stored to since the last commit is not known (C7) */
+    lofti_watch watch; /* of LOFT_TRACKER_WP_ASYNC */
+    lofti_index known; /* content hashes of private pages as of the last commit (track.c) */
+    bool verify;       /* LOFT_VERIFY */
+    pthread_mutex_t pins_mutex;
+    lofti_pin *pins; /* NULL while pin_capacity is 0 */
+    uint64_t pin_count, pin_capacity;
+    uint64_t max_dirty_bytes; /* 0: no limit */
+    loft_dirty_fn *dirty_fn;
+    void *dirty_context;
+    _Atomic uint64_t grown_bytes; /* by the heap since the last commit */
+    _Atomic uint64_t kept_bytes;  /* committed, and waiting for a checkpoint */
+    _Atomic bool dirty_told;
+    uint64_t gate_closed_ns; /* when; under commit_mutex */
+    _Atomic uint64_t pause_last_ns, pause_max_ns, pause_total_ns, pause_count;
+    _Atomic uint64_t missed_pages;
     uint64_t known_seed; /* random: nobody can make two contents of one hash on purpose */
 
     pthread_mutex_t commit_mutex; /* commit, rollback, checkpoint, close */
-    pthread_mutex_t grow_mutex;   /* space_end, chunk_states */
+    /* Under commit_mutex (snapshot.c). */
+    uint32_t snapshots;       /* that read base images: a checkpoint waits for them */
+    bool checkpoint_due;      /* one was postponed */
+    uint64_t checkpoint_turn; /* rises when a postponed one was seen to */
+    pthread_cond_t snapshot_turn;
+    /* Statistics, of any thread. */
+    _Atomic uint64_t snapshot_count, snapshot_held_ns;
+    pthread_mutex_t grow_mutex; /* space_end, chunk_states */
     pthread_rwlock_t roots_lock;
 
     char path[]; /* NUL-terminated; "" if anonymous */
@@ -121,6 +150,8 @@ bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t byte
 /* Calls fn for each maximal run of chunks in one state, FILE or ANON. */
 typedef int lofti_space_run_fn(void *context, uint64_t off, uint64_t bytes, int state);
 int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *context);
+/* The same for runs of whatever is mapped: as few as there are. `state` is 0. */
+int lofti_space_each_span(loft_arena *arena, lofti_space_run_fn *fn, void *context);
 
 /* --- track.c: which pages changed -------------------------------------------------------------- */
 
@@ -130,8 +161,8 @@ void lofti_track_stop(loft_arena *arena);
 /* Before a new anonymous chunk is used. */
 void lofti_track_fresh(loft_arena *arena, uint64_t off, uint64_t bytes);
 
-/* Calls fn for every page that may differ from what was last settled. The gate is closed. */
-typedef int lofti_track_fn(void *context, uint64_t page_idx, uint8_t *page);
+/* Calls fn for every run of neighbouring pages that may differ from what was last settled. The gate is closed. */
+typedef int lofti_track_fn(void *context, uint64_t page_idx, uint8_t *pages, uint64_t count);
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context);
 /* Notes a page that fn was given as being as committed, should it be settled. */
 int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page);
@@ -139,11 +170,39 @@ int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page);
  * every private page. */
 void lofti_track_settled(loft_arena *arena);
 
+/* Whether at least `least_bytes` of [off, end) are private. */
+bool lofti_track_many(loft_arena *arena, uint64_t off, uint64_t end, uint64_t least_bytes);
 /* Whether any page of the range may have changed, or is private at all. */
 bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes);
 bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes);
 /* After a checkpoint: the notes are in the file now. */
 void lofti_track_trim(loft_arena *arena);
+
+/* --- pin.c ------------------------------------------------------------------------------------------ */
+
+void lofti_pin_release(loft_arena *arena);
+/* Whether any page of the range is pinned. */
+bool lofti_pin_holds(loft_arena *arena, uint64_t off, uint64_t bytes);
+/* Calls fn for all pinned pages. */
+int lofti_pin_each(loft_arena *arena, lofti_track_fn *fn, void *context);
+/* The commit that saw them is durable: ended pins are forgotten. */
+void lofti_pin_settled(loft_arena *arena);
+/* The heap grew. May call the program's dirty_fn. */
+void lofti_dirty_grown(loft_arena *arena, uint64_t bytes);
+/* After a commit or a checkpoint: whether what waits for a checkpoint exceeds max_dirty_bytes. */
+bool lofti_dirty_committed(loft_arena *arena);
+
+/* LOFT_VERIFY: one commit's look at every page. */
+typedef struct lofti_verify {
+    loft_arena *arena;
+    uint8_t *seen; /* a bit for each page; NULL: not verifying */
+    uint64_t pages, bytes;
+} lofti_verify;
+int lofti_verify_begin(loft_arena *arena, uint64_t frontier, lofti_verify *verify);
+void lofti_verify_end(lofti_verify *verify);
+void lofti_verify_seen(lofti_verify *verify, uint64_t page_idx, uint64_t count);
+/* Compares what was not seen; logs and reports what differs. */
+int lofti_verify_rest(lofti_verify *verify);
 
 /* --- roots.c ------------------------------------------------------------------------------------- */
 
@@ -155,6 +214,18 @@ int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint
 /* Captures and writes; `flush`: and makes durable, also what earlier commits left unflushed. */
 int lofti_commit_locked(loft_arena *arena, bool flush);
 int lofti_checkpoint_locked(loft_arena *arena);
+
+/* --- snapshot.c ---------------------------------------------------------------------------------- */
+
+/* Whether a checkpoint must wait for snapshots; the last of them will then do it. Under commit_mutex. */
+bool lofti_snapshot_postpones(loft_arena *arena);
+/* UUID, salt, time; the base is the caller's to set. 0 or a negative errno value. */
+int lofti_snapshot_identity(lofti_store_identity *identity);
+
+/* --- alloc.c ----------------------------------------------------------------------------------------- */
+
+/* loft_arena_check of an arena that need not be published yet. */
+int lofti_arena_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults);
 
 /* --- over.c ------------------------------------------------------------------------------------------- */
 
@@ -179,6 +250,14 @@ int lofti_arena_create_anonymous(const loft_arena_options *options, loft_arena *
 /* Opens an existing one. */
 int lofti_arena_attach(const char *path, const loft_arena_options *options, unsigned flags,
                        loft_arena **out);
+/* Opens a file as an arena, with the writer's lock or a reader's. */
+int lofti_attach_open(const char *path, unsigned flags, lofti_file *file);
+/* Maps what the opened store has and attaches the heap. Address space is held. */
+int lofti_attach_map(loft_arena *arena);
+/* Makes 16 random bytes a UUID. */
+void lofti_arena_uuid(uint8_t uuid[16]);
+/* The base that a new arena takes, at the i-th try. */
+uint64_t lofti_arena_base_choose(const uint8_t uuid[16], uint64_t reserve_bytes, uint64_t i);
 /* The network file system rule. */
 int lofti_arena_local(const lofti_file *file, const char *path, unsigned flags);
 

@@ -110,7 +110,7 @@ static int attach_open_once(const char *path, unsigned flags, lofti_file *file, 
     return code;
 }
 
-static int attach_open(const char *path, unsigned flags, lofti_file *file)
+int lofti_attach_open(const char *path, unsigned flags, lofti_file *file)
 {
     bool same = false;
     for (int i = 0; i < ATTACH_RACE_TRIES; i++) {
@@ -126,6 +126,13 @@ static int attach_open(const char *path, unsigned flags, lofti_file *file)
 static int attach_reserve(loft_arena *arena, unsigned flags)
 {
     const uint64_t least_bytes = arena->store.space_end;
+    const lofti_window window = lofti_window_default();
+    if ((flags & LOFT_UNTRUSTED) != 0 &&
+        (arena->stored_base < window.low || arena->stored_base >= window.high)) {
+        return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path,
+                                 "it asks for the address 0x%llx, where no arena is put",
+                                 (unsigned long long)arena->stored_base);
+    }
     const int code = lofti_space_reserve(arena, arena->stored_base, least_bytes);
     if (code != LOFT_EADDRESS || (flags & LOFT_RELOCATE) == 0) {
         return code;
@@ -133,7 +140,7 @@ static int attach_reserve(loft_arena *arena, unsigned flags)
     return lofti_space_reserve(arena, 0, least_bytes);
 }
 
-static int attach_map(loft_arena *arena)
+int lofti_attach_map(loft_arena *arena)
 {
     if (arena->store.frontier <= LOFTI_HEAP_OFF) {
         return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path,
@@ -178,6 +185,14 @@ static int attach_store(loft_arena *arena, lofti_file *file, unsigned flags)
     return code;
 }
 
+/* The first fault of a file that is not trusted. */
+static int attach_blame(void *context, const loft_fault *fault)
+{
+    const loft_arena *arena = context;
+    return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path, "%s, at offset %llu", fault->text,
+                             (unsigned long long)fault->offset);
+}
+
 static int attach_with(const char *path, const loft_arena_options *options, unsigned flags,
                        loft_arena **out)
 {
@@ -187,7 +202,7 @@ static int attach_with(const char *path, const loft_arena_options *options, unsi
     if (code != LOFT_OK) {
         return code;
     }
-    code = attach_open(path, flags, &file);
+    code = lofti_attach_open(path, flags, &file);
     if (code == LOFT_OK) {
         code = attach_store(arena, &file, flags);
     }
@@ -195,7 +210,11 @@ static int attach_with(const char *path, const loft_arena_options *options, unsi
         code = attach_reserve(arena, flags);
     }
     if (code == LOFT_OK) {
-        code = attach_map(arena);
+        code = lofti_attach_map(arena);
+    }
+    if (code == LOFT_OK && (flags & LOFT_UNTRUSTED) != 0) {
+        uint64_t faults = 0;
+        code = lofti_arena_check(arena, attach_blame, arena, &faults);
     }
     if (code != LOFT_OK) {
         lofti_arena_destroy(arena);

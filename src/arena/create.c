@@ -51,7 +51,12 @@ int lofti_arena_new(const char *path, const loft_arena_options *options, loft_ar
     arena->gate_timeout_ms =
         options->gate_timeout_ms != 0 ? options->gate_timeout_ms : CREATE_GATE_TIMEOUT_MS;
     (void)pthread_mutex_init(&arena->commit_mutex, NULL);
+    (void)pthread_cond_init(&arena->snapshot_turn, NULL);
     (void)pthread_mutex_init(&arena->grow_mutex, NULL);
+    (void)pthread_mutex_init(&arena->pins_mutex, NULL);
+    arena->max_dirty_bytes = options->max_dirty_bytes;
+    arena->dirty_fn = options->dirty_fn;
+    arena->dirty_context = options->dirty_context;
     (void)pthread_rwlock_init(&arena->roots_lock, NULL);
     error = lofti_sys_random(&arena->known_seed, sizeof arena->known_seed);
     const int code =
@@ -80,15 +85,27 @@ void lofti_arena_destroy(loft_arena *arena)
         lofti_gate_destroy(&arena->gate);
     }
     (void)pthread_mutex_destroy(&arena->commit_mutex);
+    (void)pthread_cond_destroy(&arena->snapshot_turn);
     (void)pthread_mutex_destroy(&arena->grow_mutex);
+    (void)pthread_mutex_destroy(&arena->pins_mutex);
+    lofti_pin_release(arena);
     (void)pthread_rwlock_destroy(&arena->roots_lock);
     (void)lofti_map_release(arena, arena->self_bytes);
 }
 
-static void uuid_make(uint8_t uuid[16])
+void lofti_arena_uuid(uint8_t uuid[16])
 {
     uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40); /* version 4: random */
     uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+}
+
+uint64_t lofti_arena_base_choose(const uint8_t uuid[16], uint64_t reserve_bytes, uint64_t i)
+{
+    const lofti_window window = lofti_window_default();
+    const uint64_t room_bytes = window.high - window.low;
+    const uint64_t span_bytes = lofti_arith_min(reserve_bytes, room_bytes);
+    const uint64_t places = (room_bytes - span_bytes) / CREATE_BASE_UNIT + 1;
+    return window.low + lofti_hash(uuid, 16, i) % places * CREATE_BASE_UNIT;
 }
 
 /* Holds address space at options->base, or at a place that the UUID chooses. */
@@ -97,14 +114,10 @@ static int create_reserve(loft_arena *arena, const loft_arena_options *options)
     if (options->base != 0) {
         return lofti_space_reserve(arena, options->base, LOFTI_HEAP_OFF);
     }
-    const lofti_window window = lofti_window_default();
-    const uint64_t room_bytes = window.high - window.low;
-    uint64_t span_bytes = lofti_arith_min(arena->reserve_bytes, room_bytes);
-    const uint64_t places = (room_bytes - span_bytes) / CREATE_BASE_UNIT + 1;
     int code = LOFT_OK;
     for (uint64_t i = 0; i < CREATE_BASE_TRIES; i++) {
-        const uint64_t place = lofti_hash(arena->uuid, sizeof arena->uuid, i) % places;
-        code = lofti_space_reserve(arena, window.low + place * CREATE_BASE_UNIT, LOFTI_HEAP_OFF);
+        const uint64_t base = lofti_arena_base_choose(arena->uuid, arena->reserve_bytes, i);
+        code = lofti_space_reserve(arena, base, LOFTI_HEAP_OFF);
         if (code != LOFT_EADDRESS) {
             break;
         }
@@ -237,7 +250,7 @@ int lofti_arena_create(const char *path, const loft_arena_options *options, unsi
     }
     LOFTI_ASSERT(arena != NULL);
     int error = lofti_sys_random(arena->uuid, sizeof arena->uuid);
-    uuid_make(arena->uuid);
+    lofti_arena_uuid(arena->uuid);
     lofti_file file = {0};
     code = error == 0 ? create_file(path, &file, temporary, sizeof temporary)
                       : lofti_status_system(error, "create", path);
@@ -262,7 +275,7 @@ int lofti_arena_create_anonymous(const loft_arena_options *options, loft_arena *
     }
     LOFTI_ASSERT(arena != NULL);
     const int error = lofti_sys_random(arena->uuid, sizeof arena->uuid);
-    uuid_make(arena->uuid);
+    lofti_arena_uuid(arena->uuid);
     arena->writable = true;
     arena->space_end = LOFTI_HEAP_OFF;
     code = error == 0 ? create_reserve(arena, options) : lofti_status_system(error, "open", NULL);

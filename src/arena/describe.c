@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "os/dirty.h"
 
 /* Results go out as far as the caller's struct reaches: it may be of an older header. */
 static int out_check(uint32_t struct_bytes, size_t least_bytes, const char *operation)
@@ -36,6 +37,36 @@ static void stats_of_store(const lofti_store *store, loft_arena_statistics *own)
     }
 }
 
+static int stats_private(void *context, void *start, size_t bytes)
+{
+    (void)start;
+    *(uint64_t *)context += bytes;
+    return 0;
+}
+
+static int stats_of_run(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    const loft_arena *arena = ((void **)context)[0];
+    loft_arena_statistics *own = ((void **)context)[1];
+    (void)state;
+    own->mapped_bytes += bytes;
+    return lofti_dirty_private(arena->base + off, bytes, stats_private, &own->private_bytes);
+}
+
+static int stats_of_space(const loft_arena *arena, loft_arena_statistics *own)
+{
+    loft_arena *same = (loft_arena *)(uintptr_t)arena; /* its runs are looked at only */
+    void *context[] = {same, own};
+    if (arena->over) {
+        own->mapped_bytes = own->heap_bytes; /* whose it is only its owner knows */
+        return LOFT_OK;
+    }
+    (void)pthread_mutex_lock(&same->grow_mutex);
+    const int code = lofti_space_each_run(same, stats_of_run, context);
+    (void)pthread_mutex_unlock(&same->grow_mutex);
+    return code;
+}
+
 int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out)
 {
     int code = lofti_arena_usable(arena, "stats", false);
@@ -48,12 +79,22 @@ int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out)
     }
     loft_arena_statistics own = {.struct_bytes = sizeof own};
     code = lofti_heap_stats(arena->heap, &own);
+    if (code == LOFT_OK) {
+        code = stats_of_space(arena, &own);
+    }
     if (code != LOFT_OK) {
         return code;
     }
     if (arena->has_store) {
         stats_of_store(&arena->store, &own);
     }
+    own.snapshot_count = atomic_load(&arena->snapshot_count);
+    own.snapshot_held_ns = atomic_load(&arena->snapshot_held_ns);
+    own.pause_last_ns = atomic_load(&arena->pause_last_ns);
+    own.pause_max_ns = atomic_load(&arena->pause_max_ns);
+    own.pause_total_ns = atomic_load(&arena->pause_total_ns);
+    own.pause_count = atomic_load(&arena->pause_count);
+    own.missed_pages = atomic_load(&arena->missed_pages);
     LOFTI_ASSERT(out != NULL); /* out_check refused that */
     out_copy(out, out->struct_bytes, &own, sizeof own);
     return LOFT_OK;

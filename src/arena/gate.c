@@ -13,23 +13,12 @@
 #include "os/sys.h"
 
 enum {
-    SLOT_LINE_BYTES = 64,        /* a slot is a cache line: mutators share none */
     POOL_BLOCK_BYTES = 64 << 10, /* slots are mapped by so many bytes: the largest page size */
     GATE_POLL_NS = 200000,       /* how long the committer sleeps between two looks, at most */
     GATE_SPIN = 200              /* looks before it sleeps */
 };
 
-struct lofti_gate_slot {
-    _Atomic uint32_t active;  /* the owner is inside */
-    uint32_t depth;           /* owner only: nesting */
-    _Atomic uint64_t gate_id; /* 0: its gate is gone; changes under pool_mutex */
-    lofti_gate *gate;         /* valid while gate_id is not 0 */
-    lofti_gate_slot *next_of_gate;
-    lofti_gate_slot *next_of_thread; /* owner only; of a free slot: the next free one */
-    uint8_t padding[SLOT_LINE_BYTES - 40];
-};
-
-_Static_assert(sizeof(lofti_gate_slot) == SLOT_LINE_BYTES, "one line");
+_Static_assert(sizeof(lofti_gate_slot) == LOFTI_GATE_LINE_BYTES, "one line");
 
 static pthread_mutex_t pool_mutex = PTHREAD_MUTEX_INITIALIZER;
 static lofti_gate_slot *pool_free;
@@ -39,8 +28,7 @@ static pthread_key_t pool_key;
 static int pool_error;
 
 static __thread lofti_gate_slot *thread_slots; /* all of this thread */
-static __thread uint64_t cached_id;            /* of the gate that `cached_slot` belongs to */
-static __thread lofti_gate_slot *cached_slot;
+__thread lofti_gate_cache lofti_gate_last = {.id = LOFTI_GATE_ID_NONE};
 
 /* --- Slots ------------------------------------------------------------------------------------ */
 
@@ -58,10 +46,9 @@ static void gate_unlink(lofti_gate_slot *slot)
 /* Under pool_mutex. */
 static void slot_free(lofti_gate_slot *slot)
 {
-    atomic_store_explicit(&slot->active, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->depth, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->gate_id, 0, memory_order_relaxed);
     slot->gate = NULL;
-    slot->depth = 0;
     slot->next_of_gate = NULL;
     slot->next_of_thread = pool_free;
     pool_free = slot;
@@ -72,18 +59,24 @@ static uint64_t slot_gate_id(const lofti_gate_slot *slot)
     return atomic_load_explicit(&slot->gate_id, memory_order_relaxed);
 }
 
+/* Of a slot of the calling thread. */
+static uint32_t slot_depth(const lofti_gate_slot *slot)
+{
+    return atomic_load_explicit(&slot->depth, memory_order_relaxed);
+}
+
 static void thread_ends(void *unused)
 {
     bool inside = false;
     (void)unused; /* the list's head may have changed since it was set */
     lofti_gate_slot *slot = thread_slots;
-    cached_id = 0;
+    lofti_gate_last.id = LOFTI_GATE_ID_NONE;
     thread_slots = NULL;
     (void)pthread_mutex_lock(&pool_mutex);
     while (slot != NULL) {
         lofti_gate_slot *next = slot->next_of_thread;
         if (slot_gate_id(slot) != 0) {
-            inside = inside || slot->depth != 0;
+            inside = inside || slot_depth(slot) != 0;
             gate_unlink(slot);
         }
         slot_free(slot);
@@ -167,14 +160,13 @@ static int slot_make(lofti_gate *gate, lofti_gate_slot **out)
 /* The thread's slot of this gate; NULL: it has none. */
 static lofti_gate_slot *slot_find(const lofti_gate *gate)
 {
-    if (LOFTI_LIKELY(cached_id == gate->id)) {
-        return cached_slot;
+    if (LOFTI_LIKELY(lofti_gate_last.id == gate->id)) {
+        return lofti_gate_last.slot;
     }
     for (lofti_gate_slot *slot = thread_slots; slot != NULL; slot = slot->next_of_thread) {
         /* Only close changes gate_id, and nobody closes a gate that this thread is using. */
         if (slot->gate == gate && slot_gate_id(slot) == gate->id) {
-            cached_id = gate->id;
-            cached_slot = slot;
+            lofti_gate_last = (lofti_gate_cache){.id = gate->id, .slot = slot};
             return slot;
         }
     }
@@ -186,26 +178,31 @@ static lofti_gate_slot *slot_find(const lofti_gate *gate)
 static bool slot_try(const lofti_gate *gate, lofti_gate_slot *slot)
 {
     if (LOFTI_LIKELY(gate->fast)) {
-        atomic_store_explicit(&slot->active, 1, memory_order_relaxed);
-        atomic_signal_fence(memory_order_seq_cst); /* the committer's membarrier does the rest */
+        atomic_store_explicit(&slot->depth, 1, memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst); /* as in lofti_gate_enter */
         return atomic_load_explicit(&gate->closed, memory_order_acquire) == 0;
     }
-    atomic_store_explicit(&slot->active, 1, memory_order_seq_cst);
+    atomic_store_explicit(&slot->depth, 1, memory_order_seq_cst);
     return atomic_load_explicit(&gate->closed, memory_order_seq_cst) == 0;
+}
+
+void lofti_gate_wake(lofti_gate *gate)
+{
+    /* The committer may be asleep. Should it miss this, it looks again by itself. */
+    (void)pthread_mutex_lock(&gate->mutex);
+    (void)pthread_cond_broadcast(&gate->changed);
+    (void)pthread_mutex_unlock(&gate->mutex);
 }
 
 static void slot_out(lofti_gate *gate, lofti_gate_slot *slot)
 {
-    atomic_store_explicit(&slot->active, 0, memory_order_release);
+    atomic_store_explicit(&slot->depth, 0, memory_order_release);
     if (LOFTI_UNLIKELY(atomic_load_explicit(&gate->closed, memory_order_relaxed) != 0)) {
-        /* The committer may be asleep. Should it miss this, it looks again by itself. */
-        (void)pthread_mutex_lock(&gate->mutex);
-        (void)pthread_cond_broadcast(&gate->changed);
-        (void)pthread_mutex_unlock(&gate->mutex);
+        lofti_gate_wake(gate);
     }
 }
 
-static void slot_wait(lofti_gate *gate, lofti_gate_slot *slot)
+int lofti_gate_wait(lofti_gate *gate, lofti_gate_slot *slot)
 {
     do {
         slot_out(gate, slot);
@@ -215,34 +212,39 @@ static void slot_wait(lofti_gate *gate, lofti_gate_slot *slot)
         }
         (void)pthread_mutex_unlock(&gate->mutex);
     } while (!slot_try(gate, slot));
+    return LOFT_OK;
 }
 
-int lofti_gate_enter(lofti_gate *gate)
+int lofti_gate_enter_slow(lofti_gate *gate)
 {
     lofti_gate_slot *slot = slot_find(gate);
-    if (LOFTI_UNLIKELY(slot == NULL)) {
+    if (slot == NULL) {
         const int code = slot_make(gate, &slot);
         if (code != LOFT_OK) {
             return code;
         }
-        cached_id = gate->id;
-        cached_slot = slot;
+        lofti_gate_last = (lofti_gate_cache){.id = gate->id, .slot = slot};
     }
     LOFTI_ASSERT(slot != NULL); /* found or made */
-    if (slot->depth++ == 0 && LOFTI_UNLIKELY(!slot_try(gate, slot))) {
-        slot_wait(gate, slot);
+    const uint32_t depth = slot_depth(slot);
+    if (depth != 0) {
+        atomic_store_explicit(&slot->depth, depth + 1, memory_order_relaxed);
+        return LOFT_OK;
     }
-    return LOFT_OK;
+    return LOFTI_LIKELY(slot_try(gate, slot)) ? LOFT_OK : lofti_gate_wait(gate, slot);
 }
 
 bool lofti_gate_leave(lofti_gate *gate)
 {
     lofti_gate_slot *slot = slot_find(gate);
-    if (LOFTI_UNLIKELY(slot == NULL || slot->depth == 0)) {
+    const uint32_t depth = slot == NULL ? 0 : slot_depth(slot);
+    if (depth == 0) {
         return false;
     }
-    if (--slot->depth == 0) {
+    if (depth == 1) {
         slot_out(gate, slot);
+    } else {
+        atomic_store_explicit(&slot->depth, depth - 1, memory_order_relaxed);
     }
     return true;
 }
@@ -250,7 +252,7 @@ bool lofti_gate_leave(lofti_gate *gate)
 bool lofti_gate_inside(lofti_gate *gate)
 {
     const lofti_gate_slot *slot = slot_find(gate);
-    return slot != NULL && slot->depth != 0;
+    return slot != NULL && slot_depth(slot) != 0;
 }
 
 /* --- The committer's side --------------------------------------------------------------------- */
@@ -260,7 +262,7 @@ static bool gate_empty(lofti_gate *gate)
     bool empty = true;
     (void)pthread_mutex_lock(&pool_mutex);
     for (lofti_gate_slot *slot = gate->slots; slot != NULL && empty; slot = slot->next_of_gate) {
-        empty = atomic_load_explicit(&slot->active, memory_order_seq_cst) == 0;
+        empty = atomic_load_explicit(&slot->depth, memory_order_seq_cst) == 0;
     }
     (void)pthread_mutex_unlock(&pool_mutex);
     return empty;
@@ -323,6 +325,20 @@ int lofti_gate_init(lofti_gate *gate)
     gate->id = ++pool_last_id;
     (void)pthread_mutex_unlock(&pool_mutex);
     return LOFT_OK;
+}
+
+/* Without pool_mutex: whether its own handler has given it back by now is not known, and nobody else is there. */
+void lofti_gate_forked(lofti_gate *gate)
+{
+    (void)pthread_mutex_init(&gate->mutex, NULL);
+    (void)pthread_cond_init(&gate->changed, NULL);
+    atomic_store(&gate->closed, 0);
+    lofti_gate_slot *own = slot_find(gate);
+    for (lofti_gate_slot *slot = gate->slots; slot != NULL; slot = slot->next_of_gate) {
+        if (slot != own) {
+            atomic_store_explicit(&slot->depth, 0, memory_order_relaxed);
+        }
+    }
 }
 
 void lofti_gate_destroy(lofti_gate *gate)

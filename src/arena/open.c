@@ -16,8 +16,8 @@ enum {
     OPEN_RACE_TRIES = 8         /* how often a file may appear and vanish between open and create */
 };
 
-static const unsigned open_flags_known =
-    LOFT_WRITE | LOFT_EXCLUSIVE | LOFT_CREATE | LOFT_RELOCATE | LOFT_ALLOW_REMOTE;
+static const unsigned open_flags_known = LOFT_WRITE | LOFT_EXCLUSIVE | LOFT_CREATE | LOFT_RELOCATE |
+                                         LOFT_VERIFY | LOFT_UNTRUSTED | LOFT_ALLOW_REMOTE;
 
 static int options_check(const char *path, const loft_arena_options *options)
 {
@@ -35,6 +35,9 @@ static int options_check(const char *path, const loft_arena_options *options)
     if (options->reserve_bytes > LOFTI_MAP_HIGH - LOFTI_MAP_LOW) {
         return lofti_status_fail(LOFT_EINVAL, "open", path, "reserve of %llu bytes is too large",
                                  (unsigned long long)options->reserve_bytes);
+    }
+    if (options->dirty_fn != NULL && options->max_dirty_bytes == 0) {
+        return lofti_status_fail(LOFT_EINVAL, "open", path, "dirty_fn without max_dirty_bytes");
     }
     return LOFT_OK;
 }
@@ -128,6 +131,7 @@ int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *
         LOFTI_ASSERT(arena != NULL);
         arena->magic = LOFTI_ARENA_MAGIC;
         arena->heap_id = lofti_heap_id(arena->heap);
+        arena->verify = (flags & LOFT_VERIFY) != 0 && arena->has_store && arena->writable;
         lofti_registry_add(arena);
         *out = arena;
     }

@@ -4,6 +4,10 @@
  * A pool does not know its arena, which is another one's handle in every process: it is looked up by
  * address, whenever a call leaves the fast path.
  */
+#include "heap/annotate.h"
+#if LOFTI_ANNOTATE
+#define LOFT_NO_INLINE /* what marks a pool's bytes must be called: src/CMakeLists.txt tells programs */
+#endif
 #include "loft/pool.h"
 
 #include <string.h>
@@ -16,10 +20,6 @@
 
 #define POOL_ALIGNMENT_MAX (UINT64_C(2) << 20) /* a huge page, as in loft_arena_aligned_alloc */
 #define POOL_ALIGNMENT_MIN 16u                 /* of every block */
-
-extern LOFT_POOL_INLINE void *loft_pool_malloc(loft_pool *pool, size_t bytes);
-extern LOFT_POOL_INLINE loft_pool_mark loft_pool_save(const loft_pool *pool);
-extern LOFT_POOL_INLINE void loft_pool_rewind(loft_pool *pool, loft_pool_mark mark);
 
 /* The heap that a pool lies in, if it may be changed. NULL: reported, or the status is set. */
 static lofti_heap *pool_heap(const loft_pool *pool, const char *operation)
@@ -66,6 +66,36 @@ void *loft_pool_calloc(loft_pool *pool, size_t count, size_t bytes)
     return block;
 }
 
+/* Any alignment, and told to the tools (heap/annotate.h). */
+static void *pool_aligned(loft_pool *pool, size_t alignment, size_t bytes)
+{
+    const uint64_t left = pool->left;
+    const uint64_t next = (uint64_t)(uintptr_t)pool + (pool->end - left);
+    const uint64_t skip = -next & (alignment - 1);
+    if (skip < left && bytes <= left - skip) {
+        /* The skipped bytes and the block are taken at once. */
+        const uint64_t taken = lofti_arith_round_up(lofti_arith_max(bytes, 1), POOL_ALIGNMENT_MIN);
+        void *block = (void *)(uintptr_t)(next + skip);
+        pool->left = left - skip - taken;
+        lofti_annotate_live(block, taken);
+        return block;
+    }
+    return pool_more(pool, alignment, bytes);
+}
+
+#if LOFTI_ANNOTATE
+void *loft_pool_malloc(loft_pool *pool, size_t bytes)
+{
+    return pool_aligned(pool, POOL_ALIGNMENT_MIN, bytes);
+}
+loft_pool_mark loft_pool_save(const loft_pool *pool) { return pool->end - pool->left; }
+void loft_pool_rewind(loft_pool *pool, loft_pool_mark mark) { loft_pool_rewind_far(pool, mark); }
+#else
+extern LOFT_POOL_INLINE void *loft_pool_malloc(loft_pool *pool, size_t bytes);
+extern LOFT_POOL_INLINE loft_pool_mark loft_pool_save(const loft_pool *pool);
+extern LOFT_POOL_INLINE void loft_pool_rewind(loft_pool *pool, loft_pool_mark mark);
+#endif
+
 void *loft_pool_aligned_alloc(loft_pool *pool, size_t alignment, size_t bytes)
 {
     if (!lofti_arith_is_pow2(alignment) || alignment > POOL_ALIGNMENT_MAX) {
@@ -76,16 +106,7 @@ void *loft_pool_aligned_alloc(loft_pool *pool, size_t alignment, size_t bytes)
     if (alignment <= POOL_ALIGNMENT_MIN) {
         return loft_pool_malloc(pool, bytes);
     }
-    const uint64_t left = pool->left;
-    const uint64_t next = (uint64_t)(uintptr_t)pool + (pool->end - left);
-    const uint64_t skip = -next & (alignment - 1);
-    if (skip < left && bytes <= left - skip) {
-        /* The skipped bytes and the block are taken at once. */
-        const uint64_t taken = lofti_arith_round_up(lofti_arith_max(bytes, 1), POOL_ALIGNMENT_MIN);
-        pool->left = left - skip - taken;
-        return (void *)(uintptr_t)(next + skip);
-    }
-    return pool_more(pool, alignment, bytes);
+    return pool_aligned(pool, alignment, bytes);
 }
 
 char *loft_pool_strndup(loft_pool *pool, const char *text, size_t bytes)

@@ -73,15 +73,25 @@ static void forget_threads(loft_arena *arena)
     lofti_heap_fork_lost(arena->heap);
 }
 
+/* A snapshot that another thread of the parent was making: here it is not made. */
+static void forget_snapshot(loft_arena *arena)
+{
+    lofti_gate_forked(&arena->gate);
+    (void)pthread_mutex_init(&arena->commit_mutex, NULL);
+}
+
 static void fork_child(void)
 {
     each_anonymous(unlock_grow);
     lofti_heap_fork_child();
     each_anonymous(forget_threads);
     each_anonymous(renew_roots);
+    each_anonymous(forget_snapshot);
     for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
         if (arena->has_store && !arena->forked && arena->magic != 0) {
             arena->forked = true;
+            /* A commit of the parent's may have closed it: enter has no code to answer, it must not wait. */
+            lofti_gate_forked(&arena->gate);
             lofti_heap_fork_lost(arena->heap);
             (void)lofti_file_close(&arena->store.file);
         }

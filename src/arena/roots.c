@@ -303,6 +303,12 @@ static int roots_report(loft_report_fn *fn, void *context, uint64_t off, const c
     return fn != NULL ? fn(context, &fault) : LOFT_OK;
 }
 
+/* Not loft_offset: the handle may be one that is looked at before it is anybody's. */
+static uint64_t roots_off(const loft_arena *arena, const void *part)
+{
+    return (uint64_t)((uintptr_t)part - (uintptr_t)arena->base);
+}
+
 int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint64_t *faults)
 {
     int code = LOFT_OK;
@@ -321,11 +327,11 @@ int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint
         used += entry->state != LOFTI_ROOT_EMPTY;
         live += entry->state == LOFTI_ROOT_LIVE;
         if (fault != NULL) {
-            code = roots_report(fn, context, loft_offset(arena, entry), fault, faults);
+            code = roots_report(fn, context, roots_off(arena, entry), fault, faults);
         }
     }
     if (code == LOFT_OK && table != NULL && (used != table->used || live != table->live)) {
-        code = roots_report(fn, context, loft_offset(arena, table),
+        code = roots_report(fn, context, roots_off(arena, table),
                             "the root table's counts are wrong", faults);
     }
     if (code == LOFT_OK && *faults != before) {

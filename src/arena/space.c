@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/fault.h"
 #include "base/status.h"
+#include "os/dirty.h"
 #include "os/map.h"
 
 /* The least address space worth holding when the system refuses more. */
@@ -211,22 +212,36 @@ int lofti_space_overlay(loft_arena *arena)
     return lofti_store_each_page(&arena->store, overlay_page, arena);
 }
 
-int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *context)
+/* A chunk's state, seen through `mask`. */
+static int each_masked(loft_arena *arena, unsigned mask, lofti_space_run_fn *fn, void *context)
 {
     const uint64_t end = lofti_arith_min(lofti_space_end(arena), arena->reserve_bytes);
     const uint64_t count = end / LOFTI_CHUNK_BYTES;
     for (uint64_t first = 0, next = 0; first < count; first = next) {
-        const uint8_t state = arena->chunk_states[first];
-        for (next = first + 1; next < count && arena->chunk_states[next] == state; next++) {}
-        if (state != LOFTI_CHUNK_NONE) {
-            const int code =
-                fn(context, first * LOFTI_CHUNK_BYTES, (next - first) * LOFTI_CHUNK_BYTES, state);
+        const bool mapped = arena->chunk_states[first] != LOFTI_CHUNK_NONE;
+        const unsigned state = arena->chunk_states[first] & mask;
+        for (next = first + 1; next < count && (arena->chunk_states[next] & mask) == state &&
+                               (arena->chunk_states[next] != LOFTI_CHUNK_NONE) == mapped;
+             next++) {}
+        if (mapped) {
+            const int code = fn(context, first * LOFTI_CHUNK_BYTES,
+                                (next - first) * LOFTI_CHUNK_BYTES, (int)state);
             if (code != LOFT_OK) {
                 return code;
             }
         }
     }
     return LOFT_OK;
+}
+
+int lofti_space_each_run(loft_arena *arena, lofti_space_run_fn *fn, void *context)
+{
+    return each_masked(arena, UINT8_MAX, fn, context);
+}
+
+int lofti_space_each_span(loft_arena *arena, lofti_space_run_fn *fn, void *context)
+{
+    return each_masked(arena, 0, fn, context);
 }
 
 static int protect_run(void *context, uint64_t off, uint64_t bytes, int state)
@@ -242,6 +257,57 @@ int lofti_space_protect(loft_arena *arena)
     return lofti_space_each_run(arena, protect_run, arena);
 }
 
+/* Notes which chunks of a run hold private pages. */
+static int note_private(void *context, void *start, size_t bytes)
+{
+    loft_arena *arena = context;
+    const uint64_t off = (uint64_t)((uint8_t *)start - arena->base);
+    const uint64_t last = (off + bytes - 1) / LOFTI_CHUNK_BYTES;
+    for (uint64_t chunk = off / LOFTI_CHUNK_BYTES; chunk <= last; chunk++) {
+        arena->chunk_states[chunk] |= LOFTI_CHUNK_HELD;
+    }
+    return LOFT_OK;
+}
+
+static int note_span(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    loft_arena *arena = context;
+    (void)state;
+    return lofti_dirty_private(arena->base + off, bytes, note_private, arena);
+}
+
+/* Whether a checkpoint may put the file in the place of the chunk's memory: nothing in it changed since. */
+static bool chunk_returns(loft_arena *arena, uint64_t off)
+{
+    return !lofti_pin_holds(arena, off, LOFTI_CHUNK_BYTES) &&
+           (!lofti_track_any(arena, off, LOFTI_CHUNK_BYTES) || LOFTI_FAULT(RETURN_CHANGED));
+}
+
+static int count_mapped(void *context, const lofti_map_area *area)
+{
+    uint64_t *range = context; /* start, end, bytes found */
+    if (area->readable) {
+        range[2] += lofti_arith_min(area->end, range[1]) - lofti_arith_max(area->start, range[0]);
+    }
+    return 0;
+}
+
+/* The system may drop the old mapping before it finds that it cannot make the new one (os/map.h). What was there is
+ * in the file, so the same is tried once more; a chunk that stays without memory must never be committed. */
+static void chunk_return(loft_arena *arena, uint64_t off)
+{
+    uint64_t range[3] = {(uint64_t)(uintptr_t)arena->base + off, 0, 0};
+    range[1] = range[0] + LOFTI_CHUNK_BYTES;
+    if (space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE) == LOFT_OK ||
+        (lofti_map_each(arena->base + off, LOFTI_CHUNK_BYTES, count_mapped, range) == 0 &&
+         range[2] == LOFTI_CHUNK_BYTES) ||
+        space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE) == LOFT_OK) {
+        return;
+    }
+    arena->chunk_states[off / LOFTI_CHUNK_BYTES] = LOFTI_CHUNK_NONE;
+    arena->store.state = LOFTI_STORE_POISONED;
+}
+
 void lofti_space_return(loft_arena *arena)
 {
     lofti_file_info info;
@@ -250,15 +316,18 @@ void lofti_space_return(loft_arena *arena)
     }
     const uint64_t end_off =
         lofti_arith_min(lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES), arena->store.frontier);
-    for (uint64_t off = LOFTI_HEAP_OFF; off < end_off; off += LOFTI_CHUNK_BYTES) {
-        const int state = arena->chunk_states[off / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND;
-        if (state == LOFTI_CHUNK_NONE ||
-            (lofti_track_any(arena, off, LOFTI_CHUNK_BYTES) && !LOFTI_FAULT(RETURN_CHANGED))) {
-            continue;
+    /* One look at all, then at the few that have something. */
+    (void)lofti_space_each_span(arena, note_span, arena);
+    for (uint64_t off = LOFTI_HEAP_OFF; off < arena->reserve_bytes; off += LOFTI_CHUNK_BYTES) {
+        uint8_t *state = &arena->chunk_states[off / LOFTI_CHUNK_BYTES];
+        const bool held = (*state & LOFTI_CHUNK_HELD) != 0;
+        *state &= (uint8_t)~LOFTI_CHUNK_HELD;
+        if (off >= lofti_space_end(arena)) {
+            break;
         }
-        if (state == LOFTI_CHUNK_ANON || lofti_track_private(arena, off, LOFTI_CHUNK_BYTES)) {
-            /* MAP_FIXED replaces at once or not at all: on failure the chunk stays as it is. */
-            (void)space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE);
+        if (off < end_off && (held || (*state & LOFTI_CHUNK_KIND) == LOFTI_CHUNK_ANON) &&
+            chunk_returns(arena, off)) {
+            chunk_return(arena, off);
         }
     }
 }
@@ -298,12 +367,14 @@ static int claim_chunks(loft_arena *arena, uint32_t count, uint64_t *off)
     return LOFT_OK;
 }
 
-/* Huge pages make new chunks cheap to fill and nearly free to scan, and a watched one is split at the first
- * store after a commit, so that it reports single pages. Where every private page is hashed, single ones are
- * cheaper; and the first chunk of a small arena should not take megabytes. A refusal costs time only. */
+/* Huge pages make new chunks cheap to fill and nearly free to scan, and spare a large heap most of its TLB misses;
+ * a watched one is split at the first store after a commit, so that it reports single pages. Where every private page
+ * is hashed, single ones are cheaper; and the first chunk of a small arena should not take megabytes. A
+ * refusal costs time only. */
 static void space_advise(const loft_arena *arena, uint64_t off, uint64_t bytes)
 {
-    if (arena->tracker == LOFT_TRACKER_WP_ASYNC && off > LOFTI_HEAP_OFF) {
+    const bool huge = !arena->has_store || arena->tracker == LOFT_TRACKER_WP_ASYNC;
+    if (huge && off > LOFTI_HEAP_OFF) {
         (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_HUGE);
     } else if (arena->has_store) {
         (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_NOHUGE);
@@ -333,6 +404,7 @@ static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
     }
     (void)pthread_mutex_unlock(&arena->grow_mutex);
     if (code == LOFT_OK) {
+        lofti_dirty_grown(arena, (uint64_t)count * LOFTI_CHUNK_BYTES);
         *first_idx = (uint32_t)((off - LOFTI_HEAP_OFF) / LOFTI_CHUNK_BYTES);
     }
     return code;

@@ -22,9 +22,11 @@
 #include <string.h>
 
 #include "arena/arena.h"
+#include "base/arith.h"
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "os/dirty.h"
 
 typedef struct track_scan {
@@ -69,7 +71,9 @@ void lofti_track_stop(loft_arena *arena)
 
 static uint64_t track_hash(const loft_arena *arena, uint64_t page_idx, const uint8_t *page)
 {
-    return lofti_hash(page, LOFTI_PAGE_BYTES, arena->known_seed ^ page_idx);
+    lofti_annotate_scratch scratch;
+    return lofti_hash(lofti_annotate_read(&scratch, page), LOFTI_PAGE_BYTES,
+                      arena->known_seed ^ page_idx);
 }
 
 static bool track_known(const loft_arena *arena, uint64_t page_idx, const uint8_t *page)
@@ -78,19 +82,27 @@ static bool track_known(const loft_arena *arena, uint64_t page_idx, const uint8_
     return entry != NULL && entry->hash == track_hash(arena, page_idx, page);
 }
 
-/* A run of pages, to fn one by one. */
+/* A run of pages, to fn: as it is, or those of it that the hashes do not know. */
 static int scan_pages(void *context, void *start, size_t bytes)
 {
     const track_scan *scan = context;
     uint8_t *page = start;
     uint64_t page_idx = (uint64_t)(page - scan->arena->base) / LOFTI_PAGE_BYTES;
-    for (const uint8_t *end = page + bytes; page < end; page += LOFTI_PAGE_BYTES, page_idx++) {
-        if (!scan->known || !track_known(scan->arena, page_idx, page)) {
-            const int code = scan->fn(scan->context, page_idx, page);
-            if (code != 0) {
-                return code;
-            }
+    uint64_t left = bytes / LOFTI_PAGE_BYTES;
+    while (left > 0) {
+        uint64_t count = scan->known ? 0 : left;
+        while (count < left && scan->known &&
+               !track_known(scan->arena, page_idx + count, page + count * LOFTI_PAGE_BYTES)) {
+            count++;
         }
+        const int code = count > 0 ? scan->fn(scan->context, page_idx, page, count) : LOFT_OK;
+        if (code != LOFT_OK) {
+            return code;
+        }
+        count += count < left; /* the one that is known */
+        page += count * LOFTI_PAGE_BYTES;
+        page_idx += count;
+        left -= count;
     }
     return LOFT_OK;
 }
@@ -158,12 +170,12 @@ static int scan_missed(void *context, uint64_t off, uint64_t bytes, int state)
     return lofti_watch_missed(scan->arena->base + off, bytes, watch_private, scan);
 }
 
+/* Chunks that are not watched are passed over by the kernel. */
 static int scan_watched(void *context, uint64_t off, uint64_t bytes, int state)
 {
     track_scan *scan = context;
-    return (state & LOFTI_CHUNK_WATCHED) != 0
-               ? lofti_watch_take(scan->arena->base + off, bytes, scan_pages, scan)
-               : LOFT_OK;
+    (void)state;
+    return lofti_watch_take(scan->arena->base + off, bytes, scan_pages, scan);
 }
 
 static int take_nothing(void *context, void *start, size_t bytes)
@@ -178,26 +190,25 @@ static int take_nothing(void *context, void *start, size_t bytes)
 static int arm_watched(void *context, uint64_t off, uint64_t bytes, int state)
 {
     track_scan *scan = context;
-    return (state & LOFTI_CHUNK_WATCHED) != 0
-               ? lofti_watch_take(scan->arena->base + off, bytes, take_nothing, NULL)
-               : LOFT_OK;
+    (void)state;
+    return lofti_watch_take(scan->arena->base + off, bytes, take_nothing, NULL);
 }
 
 static int changed_wp_async(track_scan *scan)
 {
     if (scan->arena->track_lost) {
-        const int code = lofti_space_each_run(scan->arena, arm_watched, scan);
-        return code == LOFT_OK ? lofti_space_each_run(scan->arena, scan_private, scan) : code;
+        const int code = lofti_space_each_span(scan->arena, arm_watched, scan);
+        return code == LOFT_OK ? lofti_space_each_span(scan->arena, scan_private, scan) : code;
     }
     scan->arena->track_lost =
         true; /* until settled: what the take reports is forgotten by the kernel */
-    const int code = lofti_space_each_run(scan->arena, scan_missed, scan);
-    return code == LOFT_OK ? lofti_space_each_run(scan->arena, scan_watched, scan) : code;
+    const int code = lofti_space_each_span(scan->arena, scan_missed, scan);
+    return code == LOFT_OK ? lofti_space_each_span(scan->arena, scan_watched, scan) : code;
 }
 
 /* --- Both ---------------------------------------------------------------------------------------- */
 
-int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
+static int track_scanned(loft_arena *arena, lofti_track_fn *fn, void *context)
 {
     track_scan scan = {arena, fn, context, false, 0, false};
     if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
@@ -210,7 +221,13 @@ int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
         lofti_index_clear(&arena->known);
     }
     arena->track_lost = true;
-    return lofti_space_each_run(arena, scan_private, &scan);
+    return lofti_space_each_span(arena, scan_private, &scan);
+}
+
+int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
+{
+    const int code = track_scanned(arena, fn, context);
+    return code == LOFT_OK ? lofti_pin_each(arena, fn, context) : code;
 }
 
 int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page)
@@ -228,13 +245,18 @@ int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page)
     return LOFT_OK;
 }
 
-void lofti_track_settled(loft_arena *arena) { arena->track_lost = false; }
+void lofti_track_settled(loft_arena *arena)
+{
+    arena->track_lost = false;
+    lofti_pin_settled(arena);
+}
 
-static int stop_at_page(void *context, uint64_t page_idx, uint8_t *page)
+static int stop_at_page(void *context, uint64_t page_idx, uint8_t *pages, uint64_t count)
 {
     (void)context;
     (void)page_idx;
-    (void)page;
+    (void)pages;
+    (void)count;
     return 1;
 }
 
@@ -244,6 +266,37 @@ static int stop_at_run(void *context, void *start, size_t bytes)
     (void)start;
     (void)bytes;
     return 1;
+}
+
+typedef struct track_count {
+    loft_arena *arena;
+    uint64_t off, end;
+    uint64_t least_bytes, bytes;
+} track_count;
+
+static int count_bytes(void *context, void *start, size_t bytes)
+{
+    track_count *count = context;
+    (void)start;
+    count->bytes += bytes;
+    return count->bytes >= count->least_bytes;
+}
+
+static int count_run(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    track_count *count = context;
+    (void)state;
+    const uint64_t from = lofti_arith_max(off, count->off);
+    const uint64_t to = lofti_arith_min(off + bytes, count->end);
+    return from < to ? lofti_dirty_private(count->arena->base + from, to - from, count_bytes, count)
+                     : 0;
+}
+
+bool lofti_track_many(loft_arena *arena, uint64_t off, uint64_t end, uint64_t least_bytes)
+{
+    track_count count = {arena, off, end, least_bytes, 0};
+    return off < end && end - off >= least_bytes &&
+           lofti_space_each_span(arena, count_run, &count) != 0;
 }
 
 bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes)

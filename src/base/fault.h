@@ -31,6 +31,13 @@
     X(FRAME_UNALIGNED)                                                                             \
     X(LAST_EARLY)                                                                                  \
     X(DRAFT_NOT_BROKEN)                                                                            \
+    /* pages in place */                                                                           \
+    X(BULK_UNFLUSHED)                                                                              \
+    X(BULK_TWICE)                                                                                  \
+    X(DIRT_KEPT)                                                                                   \
+    X(DIRT_UNFLUSHED)                                                                              \
+    X(DIRT_FRAMED)                                                                                 \
+    X(LEFTOVER_KEPT)                                                                               \
     /* the journal's growth */                                                                     \
     X(EXTEND_UNFLUSHED)                                                                            \
     X(EXTEND_UNNAMED)                                                                              \

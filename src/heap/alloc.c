@@ -37,14 +37,8 @@ static void *alloc_span(lofti_heap *heap, lofti_thread *thread, uint64_t bytes, 
     return block != NULL ? block : lofti_status_null(code);
 }
 
-/* Any size; what the fast path leaves over. */
-static __attribute__((noinline)) void *alloc_slow(lofti_heap *heap, size_t bytes, bool *zero)
+static void *alloc_by_thread(lofti_heap *heap, lofti_thread *thread, size_t bytes, bool *zero)
 {
-    lofti_thread *thread = lofti_thread_get(heap);
-    *zero = false;
-    if (thread == NULL) {
-        return lofti_status_null(loft_last_code());
-    }
     if (bytes > heap->slab_bytes_max) {
         return alloc_span(heap, thread, bytes, LOFTI_PAGE_BYTES, zero);
     }
@@ -57,6 +51,17 @@ static __attribute__((noinline)) void *alloc_slow(lofti_heap *heap, size_t bytes
         }
     }
     return lofti_small_take(cell);
+}
+
+/* Any size; what the fast path leaves over. */
+static __attribute__((noinline)) void *alloc_slow(lofti_heap *heap, size_t bytes, bool *zero)
+{
+    lofti_thread *thread = lofti_thread_get(heap);
+    *zero = false;
+    void *block = thread != NULL ? alloc_by_thread(heap, thread, bytes, zero)
+                                 : lofti_status_null(loft_last_code());
+    lofti_thread_settle();
+    return block;
 }
 
 static __attribute__((noinline)) void *alloc_malloc_slow(lofti_heap *heap, size_t bytes)
@@ -77,26 +82,26 @@ static const lofti_unit *alloc_slab_block(lofti_heap *heap, uint64_t off, uint32
     const lofti_unit *entry = &heap->units[off >> heap->unit_shift];
     uint32_t size = __atomic_load_n(&entry->size, __ATOMIC_ACQUIRE);
     const uint32_t idx = lofti_chunk_of(off);
-    if (size == 0 &&
-        __atomic_load_n(&heap->chunks[idx].state, __ATOMIC_ACQUIRE) == LOFTI_CHUNK_UNKNOWN) {
-        lofti_heap_lock(heap);
-        (void)lofti_chunk_load(heap, idx);
-        lofti_heap_unlock(heap);
+    if (size == 0) {
+        if (!__atomic_load_n(&heap->chunks[idx].entered, __ATOMIC_ACQUIRE)) {
+            lofti_heap_lock(heap); /* or waits for who is just looking at it */
+            (void)lofti_chunk_load(heap, idx);
+            lofti_heap_unlock(heap);
+        }
         size = __atomic_load_n(&entry->size, __ATOMIC_ACQUIRE);
     }
     if (size == 0) {
         return NULL;
     }
-    const uint64_t at = off - (uint64_t)(entry->base - heap->base);
-    const uint64_t block = (at * entry->reciprocal) >> 32;
-    if (block * size != at || at >= entry->end) {
+    const uint32_t block = lofti_unit_index(entry, heap->base + off);
+    if (block >= entry->count) {
         return NULL;
     }
     const lofti_class *shape = &heap->classes[lofti_class_of(size)];
     const uint64_t *local = &entry->bits[block / 64];
     const uint64_t *remote = &lofti_slab_remote(entry->bits, shape)[block / 64];
     const uint64_t free = lofti_word_get(local) | lofti_word_get(remote);
-    *block_idx = (uint32_t)block;
+    *block_idx = block;
     return (free >> (block % 64)) & 1 ? NULL : entry;
 }
 
@@ -112,12 +117,23 @@ static bool alloc_free_block(lofti_heap *heap, lofti_thread *thread, const lofti
     return true;
 }
 
+bool lofti_alloc_give(lofti_heap *heap, lofti_thread *thread, const void *block)
+{
+    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
+    if (off >= heap->reach_bytes) {
+        return false;
+    }
+    uint32_t block_idx = 0;
+    const lofti_unit *entry = alloc_slab_block(heap, off, &block_idx);
+    return entry != NULL ? alloc_free_block(heap, thread, entry, block_idx)
+                         : lofti_span_free(heap, thread, off, 0);
+}
+
 static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *block)
 {
     if (block == NULL) {
         return;
     }
-    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
     lofti_thread *thread = heap->read_only ? NULL : lofti_thread_get(heap);
     if (thread == NULL) {
         if (heap->read_only) {
@@ -125,20 +141,11 @@ static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *bl
         }
         return;
     }
-    if (lofti_small_give(&lofti_thread_last, block)) {
-        return;
+    const bool given = lofti_alloc_give(heap, thread, block);
+    lofti_thread_settle();
+    if (!given) {
+        lofti_find_blame(heap, block, "free");
     }
-    if (off < heap->reach_bytes) {
-        uint32_t block_idx = 0;
-        const lofti_unit *entry = alloc_slab_block(heap, off, &block_idx);
-        if (entry != NULL && alloc_free_block(heap, thread, entry, block_idx)) {
-            return;
-        }
-        if (entry == NULL && lofti_span_free(heap, thread, off, 0)) {
-            return;
-        }
-    }
-    lofti_find_blame(heap, block, "free");
 }
 
 void lofti_heap_free(lofti_heap *heap, void *block)
@@ -195,7 +202,8 @@ void *lofti_heap_calloc(lofti_heap *heap, size_t count, size_t bytes)
     return block;
 }
 
-/* A slab block serves an alignment if all blocks of its class do. */
+/* A slab block serves an alignment if all blocks of its class do. The cell may have borrowed a slab of another
+ * class (small.c), of which not all do: then the next class, unless it is much too large. */
 static void *alloc_aligned_slab(lofti_heap *heap, size_t alignment, size_t bytes)
 {
     const uint64_t want = lofti_arith_round_up(bytes != 0 ? bytes : 1, alignment);
@@ -204,8 +212,16 @@ static void *alloc_aligned_slab(lofti_heap *heap, size_t alignment, size_t bytes
         return NULL;
     }
     for (uint32_t class_idx = lofti_class_of(want); class_idx <= heap->class_last; class_idx++) {
-        if (heap->classes[class_idx].size % alignment == 0) {
-            return lofti_heap_malloc(heap, heap->classes[class_idx].size);
+        const uint32_t size = heap->classes[class_idx].size;
+        if (size > 2 * want) {
+            break;
+        }
+        if (size % alignment == 0) {
+            void *block = lofti_heap_malloc(heap, size);
+            if (block == NULL || (uintptr_t)block % alignment == 0) {
+                return block;
+            }
+            lofti_heap_free(heap, block);
         }
     }
     return NULL;
@@ -224,18 +240,20 @@ void *lofti_heap_aligned_alloc(lofti_heap *heap, size_t alignment, size_t bytes)
     if (bytes > heap->reach_bytes) {
         return alloc_too_large(bytes);
     }
+    void *block = lofti_arith_round_up(bytes, alignment) <= heap->slab_bytes_max
+                      ? alloc_aligned_slab(heap, alignment, bytes)
+                      : NULL;
+    if (block != NULL) {
+        return block;
+    }
     lofti_thread *thread = lofti_thread_get(heap);
     if (thread == NULL) {
         return lofti_status_null(loft_last_code());
     }
-    if (lofti_arith_round_up(bytes, alignment) <= heap->slab_bytes_max) {
-        void *block = alloc_aligned_slab(heap, alignment, bytes);
-        if (block != NULL) {
-            return block;
-        }
-    }
     bool zero = false;
-    return alloc_span(heap, thread, bytes, lofti_arith_max(alignment, LOFTI_PAGE_BYTES), &zero);
+    block = alloc_span(heap, thread, bytes, lofti_arith_max(alignment, LOFTI_PAGE_BYTES), &zero);
+    lofti_thread_settle();
+    return block;
 }
 
 /* Whether a block of `old` usable bytes can serve `bytes` where it is; resizes spans. */

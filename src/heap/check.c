@@ -10,14 +10,12 @@
 #include "base/arith.h"
 #include "base/status.h"
 #include "heap/pages.h"
+#include "heap/report.h"
 #include "heap/walk.h"
 
 typedef struct check_state {
     const lofti_heap *heap;
-    loft_report_fn *fn;
-    void *context;
-    uint64_t faults;
-    int stopped;                         /* what fn returned */
+    lofti_report report;
     uint32_t idx;                        /* the chunk being checked */
     lofti_chunk_layout layout;           /* its layout */
     uint64_t taken[LOFTI_TOUCHED_WORDS]; /* its pages that something has */
@@ -25,11 +23,7 @@ typedef struct check_state {
 
 static void check_report(check_state *state, uint64_t off, const char *text)
 {
-    state->faults++;
-    if (state->fn != NULL && state->stopped == 0) {
-        const loft_fault fault = {sizeof fault, LOFT_ECORRUPT, off, text};
-        state->stopped = state->fn(state->context, &fault);
-    }
+    lofti_report_fault(&state->report, off, text);
 }
 
 /* Reports at `off` bytes from the start of the chunk being checked. */
@@ -257,21 +251,13 @@ static void check_chunk(check_state *state, uint32_t idx)
 
 int lofti_heap_check(lofti_heap *heap, loft_report_fn *fn, void *context, uint64_t *faults)
 {
-    check_state state = {.heap = heap, .fn = fn, .context = context};
+    check_state state = {.heap = heap, .report = {.fn = fn, .context = context}};
     check_header(&state);
     check_directory(&state);
-    for (uint32_t idx = lofti_walk_head(heap, 0); idx < heap->chunk_limit && state.stopped == 0;
+    for (uint32_t idx = lofti_walk_head(heap, 0);
+         idx < heap->chunk_limit && state.report.stopped == 0;
          idx = lofti_walk_head(heap, idx + 1)) {
         check_chunk(&state, idx);
     }
-    if (faults != NULL) {
-        *faults += state.faults;
-    }
-    if (state.stopped != 0) {
-        return state.stopped;
-    }
-    return state.faults == 0
-               ? LOFT_OK
-               : lofti_status_fail(LOFT_ECORRUPT, "check", "arena", "its heap has %llu faults",
-                                   (unsigned long long)state.faults);
+    return lofti_report_end(&state.report, "heap has", faults);
 }

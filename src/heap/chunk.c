@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "heap/pages.h"
 #include "heap/slab.h"
 
@@ -24,6 +25,7 @@
 static void chunk_set_free(lofti_heap *heap, uint32_t idx, bool zero)
 {
     lofti_chunk *chunk = &heap->chunks[idx];
+    lofti_annotate_chunk(heap, idx);
     chunk->zero = zero;
     __atomic_store_n(&chunk->state, LOFTI_CHUNK_FREE, __ATOMIC_RELEASE);
     heap->free_map[idx / 64] |= (uint64_t)1 << (idx % 64);
@@ -75,10 +77,14 @@ static void chunk_open(lofti_heap *heap, uint32_t idx)
     lofti_chunk *chunk = &heap->chunks[idx];
     lofti_chunk_layout layout;
     lofti_image_layout(heap, idx, &layout);
+    lofti_annotate_chunk(heap, idx);
+    lofti_annotate_live(lofti_image_chunk(heap, idx),
+                        (size_t)layout.meta_pages << LOFTI_PAGE_SHIFT);
     lofti_chunk_format(heap, idx, chunk->zero);
     memset(chunk->used, 0, sizeof chunk->used);
     chunk->free_units = 0;
     chunk->wide_slabs = 0;
+    __atomic_store_n(&chunk->entered, true, __ATOMIC_RELEASE); /* it has none yet */
     lofti_pages_mark(chunk->used, 0, layout.meta_pages);
     lofti_pages_mark(chunk->used, layout.page_count,
                      (uint32_t)LOFTI_CHUNK_PAGES - layout.page_count);
@@ -274,10 +280,14 @@ int lofti_chunk_take_run(lofti_heap *heap, uint32_t count, uint32_t *first_idx, 
 
 bool lofti_chunk_take_bodies(lofti_heap *heap, uint32_t idx, uint32_t count)
 {
-    if (lofti_chunk_off(idx + count) > heap->limit_bytes) {
+    if (idx + count > heap->chunk_limit || lofti_chunk_off(idx + count) > heap->limit_bytes) {
         return false;
     }
     for (uint32_t i = idx; i < idx + count; i++) {
+        if (i == heap->image->chunk_end && chunk_grow(heap, idx + count - i) != 0) {
+            return false;
+        }
+        /* Grown chunks may lie elsewhere, and serve the copy that is made instead. */
         if (heap->chunks[i].state != LOFTI_CHUNK_FREE) {
             return false;
         }
@@ -290,6 +300,7 @@ bool lofti_chunk_take_bodies(lofti_heap *heap, uint32_t idx, uint32_t count)
 
 void lofti_chunk_release_bodies(lofti_heap *heap, uint32_t idx, uint32_t count)
 {
+    heap->released_pages += (uint64_t)count * LOFTI_CHUNK_PAGES;
     for (uint32_t i = idx; i < idx + count; i++) {
         chunk_set_free(heap, i, false);
         if (count <= LOFTI_RETAINED_CHUNKS) {

@@ -20,7 +20,8 @@ int lofti_chunk_more(lofti_heap *heap);
 /* Takes `count` neighbouring chunks, growing if need be, and makes the first a HEAD with all its
  * pages free and the others BODY. *zero: all their bytes behind the first's metadata are zeros. */
 int lofti_chunk_take_run(lofti_heap *heap, uint32_t count, uint32_t *first_idx, bool *zero);
-/* Takes exactly the chunks [idx, idx + count) as BODY, if all are FREE. */
+/* Takes exactly the chunks [idx, idx + count) as BODY, if all are FREE, or are made so: behind the heap's end the host
+ * is asked for them. */
 bool lofti_chunk_take_bodies(lofti_heap *heap, uint32_t idx, uint32_t count);
 /* Gives BODY chunks back. */
 void lofti_chunk_release_bodies(lofti_heap *heap, uint32_t idx, uint32_t count);

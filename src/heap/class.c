@@ -31,6 +31,16 @@ static uint32_t class_size(uint32_t idx)
     return (9 + above % 8) << (7 + above / 8);
 }
 
+/* Each step doubles the bits that are right; an odd number is its own inverse in the lowest three. */
+static uint32_t class_inverse(uint32_t odd)
+{
+    uint32_t inverse = odd;
+    for (uint32_t bits = 3; bits < 32; bits *= 2) {
+        inverse *= 2 - odd * inverse;
+    }
+    return inverse;
+}
+
 static void class_shape(lofti_class *out, uint32_t size, uint32_t unit_shift)
 {
     const bool large = unit_shift == LOFTI_UNIT_SHIFT_LARGE;
@@ -43,7 +53,8 @@ static void class_shape(lofti_class *out, uint32_t size, uint32_t unit_shift)
         }
     }
     out->size = size;
-    out->reciprocal = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
+    out->twos = (uint8_t)lofti_bits_lowest(size);
+    out->inverse = class_inverse(size >> out->twos);
     out->wide = large && size < LOFTI_WIDE_BELOW_BYTES;
     out->remote_delta = lofti_record_remote_delta(unit_shift, out->wide);
     out->unit_count = (uint8_t)units;

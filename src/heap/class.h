@@ -27,11 +27,12 @@
 
 typedef struct lofti_class {
     uint32_t size;         /* of a block, bytes */
-    uint32_t reciprocal;   /* 2^32 / size, rounded up: (k * size * reciprocal) >> 32 == k */
+    uint32_t inverse;      /* of the size's odd part: inverse * (size >> twos) == 1 modulo 2^32 */
     uint32_t remote_delta; /* bytes from the local bitmap to the remote one */
     uint16_t block_count;
     uint16_t word_count; /* of each bitmap */
     uint8_t unit_count;
+    uint8_t twos; /* the lowest bit of the size */
     bool wide;
 } lofti_class;
 

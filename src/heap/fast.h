@@ -9,7 +9,9 @@
 #ifndef LOFTI_HEAP_FAST_H
 #define LOFTI_HEAP_FAST_H
 
+#include "base/arith.h"
 #include "heap/small.h"
+#include "heap/span.h"
 
 /* The cell of that size; NULL: take the slow way. */
 static inline lofti_cell *lofti_fast_find(uint64_t heap_id, size_t bytes)
@@ -35,11 +37,22 @@ static inline lofti_cell *lofti_fast_cell(uint64_t heap_id, size_t bytes)
     return LOFTI_LIKELY(cell != NULL) && LOFTI_LIKELY(cell->free != 0) ? cell : NULL;
 }
 
-/* The next best: a cell whose word has blocks again. */
-static inline lofti_cell *lofti_fast_again(uint64_t heap_id, size_t bytes)
+/* The next best: a block from what else the thread has at hand, still without a lock. NULL: there is none. */
+static inline void *lofti_fast_more(uint64_t heap_id, size_t bytes)
 {
+    lofti_thread *thread = lofti_thread_last.thread;
     lofti_cell *cell = lofti_fast_find(heap_id, bytes);
-    return cell != NULL && cell->free == 0 && lofti_small_again(cell) ? cell : NULL;
+    if (cell != NULL) {
+        const uint32_t class_idx = (uint32_t)(cell - thread->cells);
+        const bool found =
+            lofti_small_again(cell) || lofti_small_own(thread->heap, thread, class_idx);
+        return found ? lofti_small_take(cell) : NULL;
+    }
+    if (lofti_thread_last.heap_id != heap_id || bytes > LOFTI_CHUNK_BYTES) {
+        return NULL;
+    }
+    return lofti_span_use_kept(thread,
+                               lofti_arith_round_up(bytes, LOFTI_PAGE_BYTES) >> LOFTI_PAGE_SHIFT);
 }
 
 /* Whether the block was one of the thread's own, and is free now. */
@@ -47,6 +60,16 @@ static inline bool lofti_fast_free(uint64_t heap_id, const void *block)
 {
     const lofti_thread_view *view = &lofti_thread_last;
     return LOFTI_LIKELY(view->heap_id == heap_id) && LOFTI_LIKELY(lofti_small_give(view, block));
+}
+
+/* Frees any other live block. False, with nothing changed: there is none that begins there, or another thread has
+ * just freed it. */
+bool lofti_alloc_give(lofti_heap *heap, lofti_thread *thread, const void *block);
+
+static inline bool lofti_fast_free_more(uint64_t heap_id, const void *block)
+{
+    lofti_thread *thread = lofti_thread_last.thread;
+    return lofti_thread_last.heap_id == heap_id && lofti_alloc_give(thread->heap, thread, block);
 }
 
 #endif /* LOFTI_HEAP_FAST_H */

@@ -8,6 +8,7 @@
 #include "base/arith.h"
 #include "base/hash.h"
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/find.h"
 #include "heap/thread.h"
@@ -212,6 +213,7 @@ void lofti_heap_detach(lofti_heap *heap)
 {
     const lofti_heap_host host = heap->host;
     lofti_thread_unregister(heap);
+    lofti_annotate_forget(heap);
     (void)pthread_mutex_destroy(&heap->lock);
     for (uint32_t i = 0; i < LOFTI_THREAD_BATCHES && heap->threads[i] != NULL; i++) {
         host.table_free(host.context, heap->threads[i], LOFTI_THREAD_BATCH * sizeof(lofti_thread));
@@ -223,6 +225,7 @@ void lofti_heap_detach(lofti_heap *heap)
 static void heap_clear_tables(lofti_heap *heap)
 {
     const uint32_t units = 1u << lofti_unit_shift_in_chunk(heap);
+    lofti_annotate_forget(heap);
     for (uint32_t idx = 0; idx < heap->known_end; idx++) {
         if (heap->chunks[idx].state != LOFTI_CHUNK_UNKNOWN) {
             const uint64_t first = (uint64_t)idx * units;

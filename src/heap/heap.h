@@ -107,5 +107,6 @@ int lofti_heap_next_block(lofti_heap *heap, loft_block *cursor);
 int lofti_heap_check(lofti_heap *heap, loft_report_fn *fn, void *context, uint64_t *faults);
 /* Adds what the heap knows to *out (other fields are left alone). */
 int lofti_heap_stats(lofti_heap *heap, loft_arena_statistics *out);
+int lofti_heap_classes(lofti_heap *heap, loft_class_fn *fn, void *context);
 
 #endif /* LOFTI_HEAP_HEAP_H */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/find.h"
 #include "heap/pages.h"
@@ -136,6 +137,7 @@ static void load_register(lofti_heap *heap, uint32_t idx, const lofti_chunk_layo
 {
     const uint8_t *classes = lofti_image_classes(heap, idx, layout);
     const uint32_t first = idx << lofti_unit_shift_in_chunk(heap);
+    lofti_annotate_head(heap, idx);
     __atomic_store_n(&heap->chunks[idx].state, LOFTI_CHUNK_HEAD, __ATOMIC_RELEASE);
     lofti_pages_file(heap, idx);
     for (uint32_t unit = 0; unit < layout->unit_count; unit++) {
@@ -144,6 +146,7 @@ static void load_register(lofti_heap *heap, uint32_t idx, const lofti_chunk_layo
         }
     }
     lofti_slab_drop_wide(heap, idx);
+    __atomic_store_n(&heap->chunks[idx].entered, true, __ATOMIC_RELEASE);
 }
 
 uint32_t lofti_chunk_load(lofti_heap *heap, uint32_t idx)

@@ -10,6 +10,7 @@
 #include "heap/pages.h"
 
 #include "base/arith.h"
+#include "heap/annotate.h"
 
 void lofti_pages_mark(uint64_t *words, uint32_t from, uint32_t count)
 {
@@ -388,7 +389,10 @@ void lofti_pages_release(lofti_heap *heap, uint64_t page, uint32_t count)
     const uint32_t from = (uint32_t)(page % LOFTI_CHUNK_PAGES);
     lofti_chunk *chunk = &heap->chunks[idx];
     LOFTI_ASSERT(chunk->state == LOFTI_CHUNK_HEAD);
+    lofti_annotate_free(heap->base + (page << LOFTI_PAGE_SHIFT),
+                        (uint64_t)count << LOFTI_PAGE_SHIFT);
     lofti_pages_clear(chunk->used, from, count);
+    heap->released_pages += count;
     chunk->free_pages = (uint16_t)(chunk->free_pages + count);
     units_refresh(heap, chunk, from, from + count);
     const uint32_t run_from = pages_free_from(chunk->used, from);

@@ -13,6 +13,7 @@
 #include "base/misuse.h"
 #include "base/status.h"
 #include "format/pool.h"
+#include "heap/annotate.h"
 #include "heap/span.h"
 #include "heap/walk.h"
 
@@ -146,6 +147,7 @@ static void pool_turn(loft_pool *pool, const lofti_pool_block *block, uint64_t l
     lofti_image_order();
     pool->left = left;
     lofti_image_order();
+    lofti_annotate_free((const uint8_t *)pool + (pool->end - left), left);
 }
 
 /* A span of at least `need` bytes, of `wish` if they are to be had. */
@@ -325,5 +327,6 @@ int lofti_pool_destroy(lofti_heap *heap, loft_pool *pool)
     memset(pool, 0, sizeof *pool);
     lofti_image_order();
     (void)lofti_span_free(heap, NULL, pool_off(heap, pool), LOFTI_SPAN_POOL);
+    lofti_annotate_live(pool, sizeof *pool); /* a later call may look for the magic */
     return LOFT_OK;
 }

@@ -9,25 +9,19 @@
 #include "base/status.h"
 #include "format/pool.h"
 #include "heap/pool.h"
+#include "heap/report.h"
 #include "heap/walk.h"
 
 typedef struct pool_check_state {
     const lofti_heap *heap;
-    loft_report_fn *fn;
-    void *context;
-    uint64_t faults;
+    lofti_report report;
     uint64_t spans;   /* of pools */
     uint64_t chained; /* blocks in chains */
-    int stopped;      /* what fn returned */
 } pool_check_state;
 
 static void pool_check_report(pool_check_state *state, uint64_t off, const char *text)
 {
-    state->faults++;
-    if (state->fn != NULL && state->stopped == 0) {
-        const loft_fault fault = {sizeof fault, LOFT_ECORRUPT, off, text};
-        state->stopped = state->fn(state->context, &fault);
-    }
+    lofti_report_fault(&state->report, off, text);
 }
 
 /* Bytes of the pool's span that begins at `off`, from the image alone; 0: there is none. */
@@ -154,12 +148,12 @@ static void pool_check_place(pool_check_state *state, uint64_t off)
 
 int lofti_pool_check(lofti_heap *heap, loft_report_fn *fn, void *context, uint64_t *faults)
 {
-    pool_check_state state = {.heap = heap, .fn = fn, .context = context};
+    pool_check_state state = {.heap = heap, .report = {.fn = fn, .context = context}};
     lofti_place places[LOFTI_WALK_BATCH];
     uint64_t from_off = 0;
     uint32_t count = lofti_walk_fill(heap, from_off, false, places);
-    while (count != 0 && state.stopped == 0) {
-        for (uint32_t i = 0; i < count && state.stopped == 0; i++) {
+    while (count != 0 && state.report.stopped == 0) {
+        for (uint32_t i = 0; i < count && state.report.stopped == 0; i++) {
             if (places[i].kind == LOFTI_PLACE_POOL) {
                 pool_check_place(&state, places[i].off);
             }
@@ -167,15 +161,8 @@ int lofti_pool_check(lofti_heap *heap, loft_report_fn *fn, void *context, uint64
         from_off = places[count - 1].off + places[count - 1].bytes;
         count = lofti_walk_fill(heap, from_off, false, places);
     }
-    if (state.faults == 0 && state.stopped == 0 && state.chained != state.spans) {
+    if (state.report.faults == 0 && state.report.stopped == 0 && state.chained != state.spans) {
         pool_check_report(&state, 0, "memory of a pool is on no pool's chain");
     }
-    *faults += state.faults;
-    if (state.stopped != 0) {
-        return state.stopped;
-    }
-    return state.faults == 0
-               ? LOFT_OK
-               : lofti_status_fail(LOFT_ECORRUPT, "check", "arena", "its pools have %llu faults",
-                                   (unsigned long long)state.faults);
+    return lofti_report_end(&state.report, "pools have", faults);
 }

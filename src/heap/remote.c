@@ -3,6 +3,7 @@
  */
 #include "heap/remote.h"
 
+#include "heap/annotate.h"
 #include "heap/slab.h"
 #include "heap/small.h"
 
@@ -67,6 +68,7 @@ bool lofti_remote_free(lofti_heap *heap, lofti_thread *thread, uint32_t unit, ui
     const lofti_class *shape = &heap->classes[lofti_class_of(entry->size)];
     uint64_t *word = &lofti_slab_remote(entry->bits, shape)[block_idx / 64];
     const uint64_t bit = (uint64_t)1 << (block_idx % 64);
+    lofti_annotate_free(entry->base + (uint64_t)block_idx * entry->size, entry->size);
     if ((__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST) & bit) != 0) {
         return false;
     }

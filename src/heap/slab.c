@@ -12,48 +12,9 @@
  */
 #include "heap/slab.h"
 
+#include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/pages.h"
-
-/* Slabs of so few blocks are taken last in, first out. */
-#define QUEUE_STACK_BLOCKS 16u
-
-void lofti_queue_push(lofti_heap *heap, lofti_queue *queue, uint32_t unit)
-{
-    lofti_slab *slab = &heap->slabs[unit];
-    const bool first = lofti_slab_shape(heap, unit)->block_count <= QUEUE_STACK_BLOCKS;
-    slab->prev = first ? 0 : queue->tail;
-    slab->next = first ? queue->head : 0;
-    if (slab->prev != 0) {
-        heap->slabs[slab->prev].next = unit;
-    } else {
-        queue->head = unit;
-    }
-    if (slab->next != 0) {
-        heap->slabs[slab->next].prev = unit;
-    } else {
-        queue->tail = unit;
-    }
-    slab->state = LOFTI_SLAB_QUEUED;
-}
-
-void lofti_queue_remove(lofti_heap *heap, lofti_queue *queue, uint32_t unit)
-{
-    lofti_slab *slab = &heap->slabs[unit];
-    LOFTI_ASSERT(slab->state == LOFTI_SLAB_QUEUED);
-    if (slab->prev != 0) {
-        heap->slabs[slab->prev].next = slab->next;
-    } else {
-        queue->head = slab->next;
-    }
-    if (slab->next != 0) {
-        heap->slabs[slab->next].prev = slab->prev;
-    } else {
-        queue->tail = slab->prev;
-    }
-    slab->next = slab->prev = 0;
-    slab->state = LOFTI_SLAB_NONE;
-}
 
 uint32_t lofti_slab_count_free(const lofti_heap *heap, uint32_t unit)
 {
@@ -118,7 +79,7 @@ static void slab_set_owner(lofti_heap *heap, uint32_t unit, uint32_t owner)
     }
 }
 
-/* Fills in units[] and slabs[] of a slab whose image is there or about to be; no owner yet. */
+/* Fills in units[] of a slab whose image is there or about to be; no owner yet. */
 static void slab_enter(lofti_heap *heap, uint32_t unit, uint32_t class_idx)
 {
     const lofti_class *shape = &heap->classes[class_idx];
@@ -133,8 +94,9 @@ static void slab_enter(lofti_heap *heap, uint32_t unit, uint32_t class_idx)
         lofti_unit *entry = &heap->units[i];
         entry->base = heap->base + ((uint64_t)unit << heap->unit_shift);
         entry->bits = (uint64_t *)(void *)record;
-        entry->reciprocal = shape->reciprocal;
-        entry->end = shape->block_count * shape->size;
+        entry->inverse = shape->inverse;
+        entry->twos = shape->twos;
+        entry->count = shape->block_count;
         __atomic_store_n(&entry->owner, 0, __ATOMIC_RELAXED); /* a free by any thread may look */
         __atomic_store_n(&entry->size, shape->size, __ATOMIC_RELEASE);
     }
@@ -171,6 +133,8 @@ static bool slab_take_wide(lofti_heap *heap, uint32_t *unit)
         }
     }
     if (wide != 0) {
+        lofti_annotate_live(heap->base + ((uint64_t)wide << heap->unit_shift),
+                            (size_t)1 << heap->unit_shift);
         __atomic_store_n(&lofti_image_header(heap, idx)->wide_unit,
                          (uint8_t)lofti_unit_local(heap, wide), __ATOMIC_RELAXED);
         lofti_image_order();
@@ -247,7 +211,7 @@ void lofti_slab_end(lofti_heap *heap, lofti_thread *thread, uint32_t unit)
         lofti_unit *entry = &heap->units[i];
         __atomic_store_n(&entry->owner, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&entry->size, 0, __ATOMIC_RELEASE);
-        entry->end = 0;
+        entry->count = 0;
     }
     slab->state = LOFTI_SLAB_NONE;
     const uint32_t pages = lofti_unit_pages(heap);
@@ -302,6 +266,7 @@ void lofti_slab_load(lofti_heap *heap, uint32_t unit, uint32_t class_idx)
             lofti_word_set(last, lofti_word_get(last) & valid);
         }
     }
+    lofti_annotate_slab(heap, unit);
     slab_file_orphan(heap, NULL, unit);
 }
 

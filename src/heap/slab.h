@@ -12,12 +12,52 @@
 /* Queues. First in, first out, so that frees gather in a slab before it is visited again: a visit costs
  * more than a block. Slabs of few, large blocks last in, first out: a visit costs little beside
  * such a block, and what lies at the bottom empties and can be cut anew. */
-void lofti_queue_push(lofti_heap *heap, lofti_queue *queue, uint32_t unit);
-void lofti_queue_remove(lofti_heap *heap, lofti_queue *queue, uint32_t unit);
+#define LOFTI_QUEUE_STACK_BLOCKS 16u
+static inline bool lofti_queue_is_stack(const lofti_class *shape)
+{
+    return shape->block_count <= LOFTI_QUEUE_STACK_BLOCKS;
+}
 
 static inline const lofti_class *lofti_slab_shape(const lofti_heap *heap, uint32_t unit)
 {
     return &heap->classes[heap->slabs[unit].class_idx];
+}
+
+static inline void lofti_queue_push(lofti_heap *heap, lofti_queue *queue, uint32_t unit)
+{
+    lofti_slab *slab = &heap->slabs[unit];
+    const bool first = lofti_queue_is_stack(lofti_slab_shape(heap, unit));
+    slab->prev = first ? 0 : queue->tail;
+    slab->next = first ? queue->head : 0;
+    if (slab->prev != 0) {
+        heap->slabs[slab->prev].next = unit;
+    } else {
+        queue->head = unit;
+    }
+    if (slab->next != 0) {
+        heap->slabs[slab->next].prev = unit;
+    } else {
+        queue->tail = unit;
+    }
+    slab->state = LOFTI_SLAB_QUEUED;
+}
+
+static inline void lofti_queue_remove(lofti_heap *heap, lofti_queue *queue, uint32_t unit)
+{
+    lofti_slab *slab = &heap->slabs[unit];
+    LOFTI_ASSERT(slab->state == LOFTI_SLAB_QUEUED);
+    if (slab->prev != 0) {
+        heap->slabs[slab->prev].next = slab->next;
+    } else {
+        queue->head = slab->next;
+    }
+    if (slab->next != 0) {
+        heap->slabs[slab->next].prev = slab->prev;
+    } else {
+        queue->tail = slab->prev;
+    }
+    slab->next = slab->prev = 0;
+    slab->state = LOFTI_SLAB_NONE;
 }
 
 /* With so many free blocks, 7 of 128, a FULL slab is queued: a visit is worth its price then. What waits in slabs that

@@ -12,9 +12,33 @@
 #include "heap/remote.h"
 #include "heap/slab.h"
 
-/* A word is taken again when at least one in so many of its blocks is free. */
+/* A word is taken again when at least one in so many of its blocks is free; if the slab has few, at
+ * the first: it would be the next in the queue anyway. */
 #define SMALL_AGAIN 4u
 
+/* So many of a word's free blocks are called into the cache when the cell takes the word. In a large heap the first
+ * store to a block is what allocation costs, and so the misses overlap. A prefetch neither faults nor
+ * dirties a page. */
+#define SMALL_AHEAD 6u
+
+/* A cell may use blocks that are at most an eighth larger, above LOFTI_CLASS_FINE_BYTES two classes: a quarter. */
+#define SMALL_BORROW_FINE   8u
+#define SMALL_BORROW_COARSE 2u
+
+static uint32_t small_again(const lofti_class *shape)
+{
+    const uint32_t blocks = shape->block_count < 64 ? shape->block_count : 64;
+    return lofti_queue_is_stack(shape) ? 1 : (blocks + SMALL_AGAIN - 1) / SMALL_AGAIN;
+}
+
+static void small_ahead(const uint8_t *first, uint32_t size, uint64_t free)
+{
+    for (uint32_t i = 0; i < SMALL_AHEAD && free != 0; i++, free &= free - 1) {
+        __builtin_prefetch(first + (size_t)((uint32_t)__builtin_ctzll(free) * size), 1);
+    }
+}
+
+/* Makes a word of the slab, with these free bits, the cell's. The slab is of the cell's class or of one above. */
 static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx,
                            uint32_t unit, uint32_t word_idx, uint64_t free)
 {
@@ -24,8 +48,7 @@ static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t clas
     cell->word = &entry->bits[word_idx];
     cell->first = entry->base + (uint64_t)word_idx * 64 * entry->size;
     cell->size = entry->size;
-    const uint32_t blocks = heap->classes[class_idx].block_count;
-    cell->again = ((blocks < 64 ? blocks : 64) + SMALL_AGAIN - 1) / SMALL_AGAIN;
+    cell->again = small_again(lofti_slab_shape(heap, unit));
     cell->free = free;
     supply->unit = unit;
     supply->word_idx = word_idx;
@@ -36,12 +59,13 @@ static void small_set_word(lofti_heap *heap, lofti_thread *thread, uint32_t clas
 static bool small_use_slab(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx,
                            uint32_t unit, uint32_t word_idx)
 {
-    const uint32_t words = heap->classes[class_idx].word_count;
-    const uint64_t *bits = heap->units[unit].bits;
+    const lofti_unit *entry = &heap->units[unit];
+    const uint32_t words = lofti_slab_shape(heap, unit)->word_count;
     for (; word_idx < words; word_idx++) {
-        const uint64_t free = lofti_word_get(&bits[word_idx]);
+        const uint64_t free = lofti_word_get(&entry->bits[word_idx]);
         if (free != 0) {
             small_set_word(heap, thread, class_idx, unit, word_idx, free);
+            small_ahead(thread->cells[class_idx].first, entry->size, free);
             return true;
         }
     }
@@ -74,18 +98,19 @@ static void small_leave(lofti_heap *heap, lofti_thread *thread, uint32_t class_i
     supply->unit = 0;
     thread->cells[class_idx].free = 0;
     thread->cells[class_idx].word = NULL;
-    const uint32_t free = lofti_slab_count_free(heap, unit);
+    lofti_slab *slab = &heap->slabs[unit];
+    const lofti_class *shape = lofti_slab_shape(heap, unit);
     uint32_t *left = lofti_slab_left(heap->units[unit].bits);
-    const uint32_t worth = lofti_slab_worth(heap, &heap->classes[class_idx]);
+    const uint32_t free = lofti_slab_count_free(heap, unit);
+    const uint32_t worth = lofti_slab_worth(heap, shape);
     if (free < worth) {
-        heap->slabs[unit].state = LOFTI_SLAB_FULL;
+        slab->state = LOFTI_SLAB_FULL;
         *left = worth - free;
         return;
     }
-    const uint32_t blocks = heap->classes[class_idx].block_count;
-    lofti_queue_push(heap, &supply->partly, unit);
-    *left = blocks - free;
-    if (free == blocks) {
+    lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
+    *left = shape->block_count - free;
+    if (free == shape->block_count) {
         small_emptied(heap, thread, unit);
     }
 }
@@ -100,6 +125,9 @@ void lofti_small_event(lofti_thread *thread, const lofti_unit *entry)
         lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
         const lofti_class *shape = lofti_slab_shape(heap, unit);
         *left = shape->block_count - lofti_slab_worth(heap, shape);
+        if (lofti_queue_is_stack(shape)) {
+            small_ahead(entry->base, entry->size, lofti_word_get(entry->bits)); /* used next */
+        }
     } else if (slab->state == LOFTI_SLAB_QUEUED) {
         small_emptied(heap, thread, unit);
     } else {
@@ -126,18 +154,39 @@ void lofti_small_merged(lofti_heap *heap, lofti_thread *thread, uint32_t unit, u
     }
 }
 
-static bool small_use_queue(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
+/* Takes the next slab from the thread's queue of the class `from`, class_idx or one above. */
+static bool small_use_queue(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx,
+                            uint32_t from)
 {
-    lofti_queue *queue = &thread->supplies[class_idx].partly;
+    lofti_queue *queue = &thread->supplies[from].partly;
     const uint32_t unit = queue->head;
     if (unit == 0) {
         return false;
     }
     lofti_queue_remove(heap, queue, unit);
     heap->slabs[unit].state = LOFTI_SLAB_CURRENT;
+    if (queue->head != 0) {
+        __builtin_prefetch(heap->units[queue->head].bits, 1);
+    }
     const bool found = small_use_slab(heap, thread, class_idx, unit, 0);
     LOFTI_ASSERT(found); /* S4: a queued slab has a free block, and only its owner takes any */
     return found;
+}
+
+/* From slabs of the next classes, which wait for use as they are: blocks that are a little too large cost less memory
+ * than another slab of which most blocks stay free, as the numbers of blocks of a size go up and down. */
+static bool small_borrow(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
+{
+    const uint32_t reach =
+        class_idx <= LOFTI_CLASS_FINE ? class_idx / SMALL_BORROW_FINE : SMALL_BORROW_COARSE;
+    const uint32_t last =
+        class_idx + reach < heap->class_last ? class_idx + reach : heap->class_last;
+    for (uint32_t from = class_idx + 1; from <= last; from++) {
+        if (small_use_queue(heap, thread, class_idx, from)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A slab from the heap: one without an owner, else a new one, else after looking at or adding chunks. */
@@ -159,7 +208,7 @@ static int small_use_heap(lofti_heap *heap, lofti_thread *thread, uint32_t class
     } while (made == 0 && code == 0);
     lofti_heap_unlock(heap);
     if (adopted) {
-        (void)small_use_queue(heap, thread, class_idx);
+        (void)small_use_queue(heap, thread, class_idx, class_idx);
     } else if (made != 0) {
         heap->slabs[made].state = LOFTI_SLAB_CURRENT;
         (void)small_use_slab(heap, thread, class_idx, made, 0);
@@ -181,22 +230,44 @@ static bool small_use_rest(lofti_heap *heap, lofti_thread *thread, uint32_t clas
             *left = shape->block_count - free;
         }
     }
-    return small_use_queue(heap, thread, class_idx);
+    return small_use_queue(heap, thread, class_idx, class_idx);
+}
+
+/* Whether the current slab has no other word to look at and none of its blocks is free. */
+static bool small_is_used_up(const lofti_heap *heap, const lofti_cell *cell, uint32_t unit)
+{
+    return lofti_slab_shape(heap, unit)->word_count == 1 && lofti_word_get(cell->word) == 0;
+}
+
+bool lofti_small_own(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
+{
+    lofti_supply *supply = &thread->supplies[class_idx];
+    lofti_cell *cell = &thread->cells[class_idx];
+    const uint32_t unit = supply->unit;
+    if (unit != 0 && small_is_used_up(heap, cell, unit)) {
+        /* As small_leave, shorter: with blocks of 1 KiB and more that is nearly every refill. */
+        heap->slabs[unit].state = LOFTI_SLAB_FULL;
+        *lofti_slab_left(cell->word) = lofti_slab_worth(heap, lofti_slab_shape(heap, unit));
+        supply->unit = 0;
+        cell->word = NULL;
+    } else if (unit != 0) {
+        if (small_use_slab(heap, thread, class_idx, unit, supply->word_idx + 1)) {
+            return true;
+        }
+        small_leave(heap, thread, class_idx);
+    }
+    return small_use_queue(heap, thread, class_idx, class_idx);
 }
 
 int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
 {
-    const lofti_supply *supply = &thread->supplies[class_idx];
-    if (supply->unit != 0) {
-        if (small_use_slab(heap, thread, class_idx, supply->unit, supply->word_idx + 1)) {
-            return 0;
-        }
-        small_leave(heap, thread, class_idx);
-    }
-    if (small_use_queue(heap, thread, class_idx)) {
+    if (lofti_small_own(heap, thread, class_idx)) {
         return 0;
     }
-    if (lofti_remote_drain(heap, thread) && small_use_queue(heap, thread, class_idx)) {
+    if (lofti_remote_drain(heap, thread) && small_use_queue(heap, thread, class_idx, class_idx)) {
+        return 0;
+    }
+    if (small_borrow(heap, thread, class_idx)) {
         return 0;
     }
     const int code = small_use_heap(heap, thread, class_idx);

@@ -4,9 +4,13 @@
 #ifndef LOFTI_HEAP_SMALL_H
 #define LOFTI_HEAP_SMALL_H
 
+#include "heap/annotate.h"
 #include "heap/thread.h"
 
-/* Refills the cell of a class. 0, or a code with its sentence set. No lock held. */
+/* Refills the cell of a class from the thread's own slabs. False: they have no more; class 0 has none. */
+bool lofti_small_own(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx);
+
+/* The same from wherever there is something. 0, or a code with its sentence set. No lock held. */
 int lofti_small_refill(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx);
 
 /* The free that made `left` of the slab at `entry` 0: it was full, or it is empty now. */
@@ -23,7 +27,9 @@ static inline void *lofti_small_take(lofti_cell *cell)
     const uint64_t rest = free & (free - 1);
     cell->free = rest;
     lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
-    return cell->first + (size_t)((uint32_t)__builtin_ctzll(free) * cell->size);
+    void *block = cell->first + (size_t)((uint32_t)__builtin_ctzll(free) * cell->size);
+    lofti_annotate_live(block, cell->size);
+    return block;
 }
 
 /* Takes the cell's word once more, if frees have filled it well again: allocate-free pairs stay in one
@@ -46,6 +52,7 @@ static inline void lofti_small_put(lofti_thread *thread, const lofti_unit *entry
 {
     uint64_t *word = &entry->bits[idx / 64];
     uint32_t *left = lofti_slab_left(entry->bits);
+    lofti_annotate_free(entry->base + idx * entry->size, entry->size);
     lofti_word_set(word, lofti_word_get(word) | (uint64_t)1 << (idx % 64));
     if (LOFTI_UNLIKELY(--*left == 0)) {
         lofti_small_event(thread, entry);
@@ -64,9 +71,8 @@ static inline bool lofti_small_give(const lofti_thread_view *view, const void *b
     if (LOFTI_UNLIKELY(__atomic_load_n(&entry->owner, __ATOMIC_RELAXED) != view->owner)) {
         return false;
     }
-    const uint64_t at = (uint64_t)((const uint8_t *)block - entry->base);
-    const uint64_t idx = (at * entry->reciprocal) >> 32;
-    if (LOFTI_UNLIKELY(idx * entry->size != at || at >= entry->end)) {
+    const uint32_t idx = lofti_unit_index(entry, block);
+    if (LOFTI_UNLIKELY(idx >= entry->count)) {
         return false;
     }
     uint64_t *bits = entry->bits;
@@ -74,6 +80,7 @@ static inline bool lofti_small_give(const lofti_thread_view *view, const void *b
     if (LOFTI_UNLIKELY(((old >> (idx % 64)) & 1) != 0)) {
         return false;
     }
+    lofti_annotate_free(block, entry->size);
     lofti_word_set(&bits[idx / 64], old | (uint64_t)1 << (idx % 64));
     if (LOFTI_UNLIKELY(--*lofti_slab_left(bits) == 0)) {
         lofti_small_event(view->thread, entry);

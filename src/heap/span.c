@@ -11,6 +11,7 @@
 
 #include "base/arith.h"
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/pages.h"
 
@@ -108,25 +109,41 @@ static int span_take(lofti_heap *heap, uint64_t pages, uint64_t alignment, uint3
     return span_take_big(heap, pages, alignment, kind, page, zero);
 }
 
+void *lofti_span_use_kept(lofti_thread *thread, uint64_t pages)
+{
+    const lofti_heap *heap = thread->heap;
+    for (uint32_t i = 0; i < LOFTI_KEPT_RUNS; i++) {
+        if (thread->kept[i].pages == pages) {
+            const uint64_t page = thread->kept[i].page;
+            void *block = heap->base + (page << LOFTI_PAGE_SHIFT);
+            thread->kept[i].pages = 0;
+            span_publish(heap, page, (uint32_t)pages);
+            lofti_annotate_live(block, pages << LOFTI_PAGE_SHIFT);
+            return block;
+        }
+    }
+    return NULL;
+}
+
 void *lofti_span_alloc(lofti_heap *heap, lofti_thread *thread, uint64_t pages, uint64_t alignment,
                        uint32_t kind, bool *zero, int *code)
 {
     uint64_t page = 0;
     if (thread != NULL && alignment == LOFTI_PAGE_BYTES && kind == 0) {
-        for (uint32_t i = 0; i < LOFTI_KEPT_RUNS; i++) {
-            if (thread->kept[i].pages == pages) {
-                page = thread->kept[i].page;
-                thread->kept[i].pages = 0;
-                span_publish(heap, page, (uint32_t)pages);
-                *zero = false;
-                return heap->base + (page << LOFTI_PAGE_SHIFT);
-            }
+        void *block = lofti_span_use_kept(thread, pages);
+        if (block != NULL) {
+            *zero = false;
+            return block;
         }
     }
     lofti_heap_lock(heap);
     *code = span_take(heap, pages, alignment, kind, &page, zero);
     lofti_heap_unlock(heap);
-    return *code == 0 ? heap->base + (page << LOFTI_PAGE_SHIFT) : NULL;
+    if (*code != 0) {
+        return NULL;
+    }
+    lofti_annotate_live(heap->base + (page << LOFTI_PAGE_SHIFT), pages << LOFTI_PAGE_SHIFT);
+    return heap->base + (page << LOFTI_PAGE_SHIFT);
 }
 
 /* spans[] of the page at `off`, if a chunk with metadata holds it; loads the chunk. */
@@ -197,6 +214,7 @@ bool lofti_span_free(lofti_heap *heap, lofti_thread *thread, uint64_t off, uint3
     if (!__atomic_compare_exchange_n(word, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         return false; /* another thread frees it at this moment */
     }
+    lofti_annotate_free(heap->base + off, pages << LOFTI_PAGE_SHIFT);
     uint64_t released = page;
     if (thread != NULL && heap->keeps_runs && (value & LOFTI_SPAN_BIG) == 0 && kind == 0) {
         lofti_kept_run *slot = &thread->kept[thread->kept_next++ % LOFTI_KEPT_RUNS];
@@ -259,6 +277,12 @@ bool lofti_span_resize(lofti_heap *heap, uint64_t off, uint64_t pages)
         if (done) {
             span_publish(heap, page, (uint32_t)pages | (value & ~LOFTI_SPAN_PAGES));
         }
+    }
+    if (done && pages > old) {
+        lofti_annotate_live(heap->base + off, pages << LOFTI_PAGE_SHIFT);
+    } else if (done) {
+        lofti_annotate_free(heap->base + off + (pages << LOFTI_PAGE_SHIFT),
+                            (old - pages) << LOFTI_PAGE_SHIFT);
     }
     lofti_heap_unlock(heap);
     return done;

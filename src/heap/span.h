@@ -15,6 +15,9 @@
 void *lofti_span_alloc(lofti_heap *heap, lofti_thread *thread, uint64_t pages, uint64_t alignment,
                        uint32_t kind, bool *zero, int *code);
 
+/* Such a span of kind 0 from the runs that the thread keeps; `pages` is not 0. NULL: none is as long. No lock. */
+void *lofti_span_use_kept(lofti_thread *thread, uint64_t pages);
+
 /* Frees the span of this kind that begins at `off`. False, with nothing changed: there is none. */
 bool lofti_span_free(lofti_heap *heap, lofti_thread *thread, uint64_t off, uint32_t kind);
 

@@ -35,14 +35,26 @@
 /* Hot: what free needs, 32 bytes per unit; every unit of a slab has the same content. All zero: not a
  * slab, or not loaded yet. */
 typedef struct lofti_unit {
-    uint8_t *base;       /* the slab's first byte */
-    uint64_t *bits;      /* its local bitmap, in the image */
-    uint32_t reciprocal; /* of its class */
-    uint32_t size;       /* of a block; 0: no slab here */
-    uint32_t owner;      /* a thread heap's id; 0: nobody's */
-    uint32_t end;        /* blocks * size: offsets from here on are no blocks */
+    uint8_t *base;    /* the slab's first byte */
+    uint64_t *bits;   /* its local bitmap, in the image */
+    uint32_t inverse; /* of the odd part of the size, modulo 2^32 */
+    uint32_t size;    /* of a block; 0: no slab here */
+    uint32_t owner;   /* a thread heap's id; 0: nobody's */
+    uint16_t count;   /* blocks */
+    uint8_t twos;     /* the size is its odd part shifted by this */
+    uint8_t spare;
 } lofti_unit;
 _Static_assert(sizeof(lofti_unit) == 32, "two to a cache line");
+
+/* The number of the block that begins at `block`, an address in the slab's units; `count` or more: none does.
+ * Exact division: a product with the inverse is small only if the rest is 0 (what is left of a rest is
+ * rotated to the top), so that one compare finds interior pointers and those behind the last block. */
+static inline uint32_t lofti_unit_index(const lofti_unit *entry, const void *block)
+{
+    const uint32_t at = (uint32_t)((uintptr_t)block - (uintptr_t)entry->base);
+    const uint32_t product = at * entry->inverse;
+    return product >> (entry->twos & 31) | product << (-(uint32_t)entry->twos & 31);
+}
 
 enum lofti_slab_state {
     LOFTI_SLAB_NONE = 0,    /* no slab begins at this unit */
@@ -125,6 +137,7 @@ typedef struct lofti_chunk {
     uint8_t longest_units;         /* the same for whole units */
     uint8_t wide_slabs;            /* slabs that use its wide records */
     bool zero;                     /* FREE: every byte of it is known to be zero */
+    bool entered;                  /* HEAD: all its slabs are in units[]; read without the lock */
     uint32_t run_next, run_prev;   /* chunks with the same `longest`; index + 1 */
     uint32_t unit_next, unit_prev; /* with the same `longest_units` */
     uint64_t free_units;           /* large units only: bit u: all its pages are free */
@@ -172,8 +185,9 @@ struct lofti_heap {
     uint32_t spare_chunk; /* an empty HEAD kept as one; index + 1 */
     uint32_t retained[LOFTI_RETAINED_CHUNKS]; /* FREE chunks not given back yet; index + 1 */
     uint32_t retained_next;
-    uint64_t *free_map;  /* bit c: chunk c is in state FREE */
-    uint32_t wide_chunk; /* where the last wide slab was made; index + 1 */
+    uint64_t released_pages; /* since the last lofti_trim_after_thread that gave any back */
+    uint64_t *free_map;      /* bit c: chunk c is in state FREE */
+    uint32_t wide_chunk;     /* where the last wide slab was made; index + 1 */
     uint32_t thread_count;
     uint32_t thread_end; /* ids given so far */
     lofti_thread *idle;  /* thread heaps without a thread */

@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "heap/annotate.h"
 #include "heap/remote.h"
 #include "heap/slab.h"
 #include "heap/span.h"
+#include "heap/trim.h"
 
 __thread lofti_thread_view lofti_thread_last = {.heap_id = LOFTI_HEAP_ID_NONE};
 
@@ -28,6 +30,9 @@ static __thread lofti_thread_slot thread_slots[THREAD_SLOTS]
 
 /* This thread's heaps. Others unlink from it when a heap ends. */
 static __thread lofti_thread *thread_list __attribute__((tls_model("initial-exec")));
+
+/* Its end was handled; what it still does (other keys' destructors, libc's own clean-up) it does as a visitor. */
+static __thread bool thread_ended __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static lofti_heap *registry_heaps;
@@ -138,7 +143,7 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
         thread_use(heap, thread);
     }
     (void)pthread_mutex_unlock(&registry_lock);
-    if (thread != NULL && pthread_getspecific(registry_key) == NULL) {
+    if (thread != NULL && !thread_ended && pthread_getspecific(registry_key) == NULL) {
         (void)pthread_setspecific(registry_key, thread_slots);
     }
     return thread;
@@ -163,6 +168,7 @@ static void thread_retire(lofti_heap *heap, lofti_thread *thread)
     lofti_span_drop_kept(heap, thread);
     thread_clear(thread);
     thread_idle(heap, thread);
+    lofti_trim_after_thread(heap);
 }
 
 static void thread_exit(void *unused)
@@ -178,7 +184,15 @@ static void thread_exit(void *unused)
         lofti_heap_unlock(heap);
     }
     thread_forget_slots();
+    thread_ended = true;
     (void)pthread_mutex_unlock(&registry_lock);
+}
+
+void lofti_thread_settle(void)
+{
+    if (LOFTI_UNLIKELY(thread_ended && thread_list != NULL)) {
+        thread_exit(NULL);
+    }
 }
 
 void lofti_thread_register(lofti_heap *heap)
@@ -278,6 +292,8 @@ void lofti_heap_fork_child(void)
 void lofti_heap_fork_lost(lofti_heap *heap)
 {
     (void)pthread_mutex_lock(&registry_lock);
+    lofti_annotate_forget(heap);
+    heap->known_end = 0; /* what lies there from now on is somebody else's, at detach too */
     for (uint32_t id = 1; id <= heap->thread_end; id++) {
         lofti_thread *thread = lofti_heap_thread(heap, id);
         if (thread->heap != NULL) {

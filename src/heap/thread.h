@@ -41,6 +41,10 @@ static inline bool lofti_thread_is_last(const lofti_heap *heap)
  * is read-only. No lock held. */
 lofti_thread *lofti_thread_get(lofti_heap *heap);
 
+/* After an operation that may have called lofti_thread_get: in a thread whose end was handled already, nobody would
+ * end what it has made anew, so that ends at once. No lock held. */
+void lofti_thread_settle(void);
+
 /* Enters a heap into the registry and gives it its id; takes it out, with all its thread heaps. */
 void lofti_thread_register(lofti_heap *heap);
 void lofti_thread_unregister(lofti_heap *heap);

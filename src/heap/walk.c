@@ -130,7 +130,7 @@ static uint32_t walk_locked(lofti_heap *heap, uint64_t from_off, lofti_place *ou
     return count;
 }
 
-static void walk_tell(const lofti_heap *heap, const lofti_place *place, loft_block *out)
+void lofti_walk_tell(const lofti_heap *heap, const lofti_place *place, loft_block *out)
 {
     out->kind = place->kind == LOFTI_PLACE_SLAB   ? LOFT_BLOCK_SLAB
                 : place->kind == LOFTI_PLACE_POOL ? LOFT_BLOCK_POOL
@@ -150,7 +150,7 @@ int lofti_heap_walk(lofti_heap *heap, loft_block_fn *fn, void *context)
         }
         for (uint32_t i = 0; i < count; i++) {
             loft_block block = {.struct_bytes = sizeof block};
-            walk_tell(heap, &places[i], &block);
+            lofti_walk_tell(heap, &places[i], &block);
             const int code = fn(context, &block);
             if (code != 0) {
                 return code;
@@ -175,6 +175,6 @@ int lofti_heap_next_block(lofti_heap *heap, loft_block *cursor)
     if (walk_locked(heap, from_off, places) == 0) {
         return LOFT_ENOENT;
     }
-    walk_tell(heap, &places[0], cursor);
+    lofti_walk_tell(heap, &places[0], cursor);
     return LOFT_OK;
 }

@@ -13,6 +13,9 @@
 uint32_t lofti_walk_fill(const lofti_heap *heap, uint64_t from_off, bool hidden,
                          lofti_place out[LOFTI_WALK_BATCH]);
 
+/* The same as a caller sees it. */
+void lofti_walk_tell(const lofti_heap *heap, const lofti_place *place, loft_block *out);
+
 /* The first chunk with metadata at or after `idx`; chunk_limit: none. */
 uint32_t lofti_walk_head(const lofti_heap *heap, uint32_t idx);
 

@@ -26,6 +26,8 @@ void lofti_append_begin(lofti_store *store, uint16_t kind, uint64_t position, ui
     draft->kind = kind;
     draft->first = true;
     draft->written = false;
+    draft->in_place = false;
+    draft->placed_pages = 0;
 }
 
 static int draft_grow(lofti_store *store)
@@ -167,6 +169,7 @@ void lofti_append_drop(lofti_store *store)
             (void)lofti_file_write(&store->file, store->frame, first.bytes, first.off);
         }
     }
+    store->dirt_framed = store->dirt_framed || (draft->written && store->dirt_end != 0);
     draft->count = 0;
     draft->written = false;
 }

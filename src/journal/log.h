@@ -62,6 +62,15 @@ int lofti_store_scan(lofti_store *store);
 /* After the scan: whether the journal goes on in a way that only a superblock which is not there explains. */
 int lofti_store_scan_lost(lofti_store *store, bool *lost);
 
+/* --- Commit ----------------------------------------------------------------------------------------- */
+
+/* Logs a page if it differs from its newest committed image. */
+int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page);
+/* Takes away what lies behind the frontier since a commit failed; flushes. */
+int lofti_store_clean(lofti_store *store);
+/* The same for what an earlier program left there. Before anything is claimed. */
+int lofti_store_clean_opened(lofti_store *store);
+
 /* --- Checkpoint ----------------------------------------------------------------------------------- */
 
 /* Writes the full images of all pages of the index to their places and flushes; then a superblock with

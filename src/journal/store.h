@@ -27,8 +27,8 @@
  *       that relies on it is written.
  *   S4  No byte of [super.start, position) of the journal is written again before a superblock with
  *       another epoch is flushed.
- *   S5  Base images change in checkpoint only, after every page that changes has a full image in the
- *       flushed journal.
+ *   S5  Base images of committed pages change in checkpoint only, after every page that changes has a full image
+ *       in the flushed journal. Behind the frontier: B1 to B3 in store_bulk.c.
  *
  * Threads: one at a time, but for claim, unclaim, space_end and wait, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
  */
@@ -71,8 +71,10 @@ typedef struct lofti_store_draft {
     uint64_t used_bytes; /* of the frame in the buffer */
     uint32_t record_count;
     uint16_t kind;
-    bool first;   /* no frame of it has been written yet */
-    bool written; /* some frame may have reached the file */
+    bool first;    /* no frame of it has been written yet */
+    bool written;  /* some frame may have reached the file */
+    bool in_place; /* pages of it were written behind the frontier (store_bulk.c) */
+    uint64_t placed_pages;
 } lofti_store_draft;
 
 typedef struct lofti_store {
@@ -84,6 +86,8 @@ typedef struct lofti_store {
     lofti_super super;
     bool super_stale; /* S3 */
     bool slots_whole; /* as read at open: all three held superblocks */
+    bool lenient;     /* lofti_store_open_lenient */
+    bool lost;        /* then: a superblock newer than the one that counts is missing */
 
     uint64_t total_bytes; /* of the journal's extents */
     uint64_t position;    /* where the next commit begins */
@@ -96,6 +100,12 @@ typedef struct lofti_store {
     pthread_mutex_t space_mutex; /* guards space_end: a heap grows while a commit is written */
     uint64_t space_end;          /* chunks from here on belong to nobody */
     bool base_torn; /* an apply failed half-way: pages in the index are logged in full (S5) */
+    uint64_t
+        dirt_end; /* behind the frontier something may lie up to here; 0: nothing (store_bulk.c) */
+    bool
+        dirt_framed; /* a frame that says it counts may be in the file, unflushed or broken unflushed */
+    uint64_t placed_end;   /* the file must reach here: committed pages lie in place */
+    uint64_t placed_bytes; /* written in place since the last checkpoint */
     lofti_index index;
 
     lofti_store_draft draft;
@@ -120,6 +130,9 @@ int lofti_store_format(const lofti_file *file, const char *path,
 /* Takes over `file` (also on failure, when it is closed), reads superblock and journal. Holds the locks
  * as the caller set them. The journal is not applied. */
 int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, bool writing);
+/* The same for reading a damaged file: the newest superblock that is whole counts, even if a newer one seems to be
+ * lost, and the file may have been cut. */
+int lofti_store_open_lenient(lofti_store *store, lofti_file *file, const char *path);
 void lofti_store_close(lofti_store *store);
 
 /* After open for change: copies the journal to a fresh epoch, flushes, then applies it like a checkpoint.
@@ -132,6 +145,8 @@ int lofti_store_writable(const lofti_store *store, const char *operation);
 /* True while the journal holds records that the base images lack. */
 bool lofti_store_has_journal(const lofti_store *store);
 uint64_t lofti_store_journal_bytes(const lofti_store *store);
+/* The same and what was written in place since: what a checkpoint would take out of memory. */
+uint64_t lofti_store_pending_bytes(const lofti_store *store);
 
 /* A commit. page: logs it if it differs from its newest committed image. After a failure of page or commit
  * the draft is gone and the store is IDLE (or POISONED): nothing was committed. commit without any
@@ -139,6 +154,9 @@ uint64_t lofti_store_journal_bytes(const lofti_store *store);
 int lofti_store_begin(lofti_store *store);
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page);
 int lofti_store_commit(lofti_store *store, uint64_t frontier);
+/* Many neighbouring pages at once: those behind the frontier are not journaled but written to their own places.
+ * Such a commit costs one flush more, and cannot be an unflushed one. Otherwise as page. */
+int lofti_store_bulk(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count);
 /* The same without its flush: it is durable after lofti_store_wait, or with the next flush of any kind. */
 int lofti_store_commit_unflushed(lofti_store *store, uint64_t frontier);
 void lofti_store_cancel(lofti_store *store);

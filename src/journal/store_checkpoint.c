@@ -178,6 +178,8 @@ static int apply_rewind(lofti_store *store)
     store->chain = next.salt;
     lofti_index_clear(&store->index);
     store->base_torn = false;
+    store->placed_bytes = 0;
+    store->placed_end = 0; /* the superblock says it */
     store->checkpoint_count++;
     lofti_log_trim(store, CHECKPOINT_KEEP_BYTES);
     return LOFT_OK;

@@ -25,10 +25,14 @@ int lofti_store_begin(lofti_store *store)
     if (error != 0) {
         return lofti_status_system(error, "commit", store->path);
     }
-    if (info.bytes < store->super.file_bytes) {
+    if (info.bytes < lofti_arith_max(store->super.file_bytes, store->placed_end)) {
         return lofti_status_fail(LOFT_ECORRUPT, "commit", store->path,
                                  "somebody cut the file to %llu bytes; nothing was written",
                                  (unsigned long long)info.bytes);
+    }
+    const int cleaned = lofti_store_clean(store); /* B2 */
+    if (cleaned != LOFT_OK) {
+        return cleaned;
     }
     lofti_append_begin(store, LOFTI_FRAME_COMMIT, store->position, store->chain);
     store->state = LOFTI_STORE_OPEN;
@@ -57,7 +61,7 @@ static int page_base(const lofti_store *store, uint64_t page_idx, uint8_t *base)
     return error == 0 ? LOFT_OK : lofti_status_system(error, "commit", store->path);
 }
 
-static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
+int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page)
 {
     const uint64_t hash = lofti_frame_page_hash(page, page_idx, store->super.salt);
     const lofti_index_entry *entry = lofti_index_find(&store->index, page_idx);
@@ -97,7 +101,7 @@ static int page_log(lofti_store *store, uint64_t page_idx, const void *page)
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
 {
     LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
-    const int code = page_log(store, page_idx, page);
+    const int code = lofti_store_log_page(store, page_idx, page);
     if (code != LOFT_OK) {
         lofti_store_cancel(store);
     }
@@ -107,7 +111,16 @@ int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
 /* Writes the frame that makes the draft count; with `flush` also makes it durable. */
 static int commit_write(lofti_store *store, uint64_t frontier, bool flush)
 {
-    const int code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
+    int code = LOFT_OK;
+    LOFTI_CHECK(flush || !store->draft.in_place); /* B1 */
+    if (store->draft.in_place && !LOFTI_FAULT(BULK_UNFLUSHED)) {
+        /* Before: what lies behind the frontier may be in the cache only, and nobody relies on it. After: a
+         * frame may say that it counts. */
+        code = lofti_store_flush(store, "commit");
+    }
+    if (code == LOFT_OK) {
+        code = lofti_append_finish(store, &store->super, store->sequence + 1, frontier);
+    }
     if (code != LOFT_OK || !flush || LOFTI_FAULT(DURABLE_EARLY)) {
         return code;
     }
@@ -120,6 +133,13 @@ static void commit_accept(lofti_store *store, uint64_t frontier)
     store->commit_count++;
     store->committed_pages += store->draft.count;
     store->committed_bytes += store->draft.position - store->position;
+    if (store->draft.in_place) {
+        LOFTI_CHECK(store->dirt_end <= lofti_arith_round_up(frontier, LOFTI_CHUNK_BYTES));
+        store->placed_end = store->dirt_end;
+        store->dirt_end = 0; /* all of it counts now */
+        store->placed_bytes += store->draft.placed_pages * LOFTI_PAGE_BYTES;
+        store->committed_pages += store->draft.placed_pages;
+    }
     lofti_append_accept(store);
     store->sequence++;
     store->frontier = frontier;

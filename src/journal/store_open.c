@@ -56,7 +56,7 @@ static int store_measure(lofti_store *store)
     if (error != 0) {
         return lofti_status_system(error, "open", store->path);
     }
-    if (info.bytes < store->super.file_bytes) {
+    if (info.bytes < store->super.file_bytes && !store->lenient) {
         return lofti_status_fail(LOFT_ECORRUPT, "open", store->path,
                                  "the file was cut: %llu bytes, its superblock says %llu",
                                  (unsigned long long)info.bytes,
@@ -95,7 +95,8 @@ static int store_read_newest(lofti_store *store, bool writing)
         if (code == LOFT_OK) {
             code = lofti_store_scan_lost(store, &lost);
         }
-        if (code != LOFT_OK || !lost) {
+        store->lost = lost;
+        if (code != LOFT_OK || !lost || store->lenient) {
             return code;
         }
         if (store->generation == generation) {
@@ -126,9 +127,11 @@ static int store_load(lofti_store *store, bool writing)
     return code == LOFT_OK ? store_measure(store) : code;
 }
 
-int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, bool writing)
+static int store_open_as(lofti_store *store, lofti_file *file, const char *path, bool writing,
+                         bool lenient)
 {
     memset(store, 0, sizeof *store);
+    store->lenient = lenient;
     store->file = *file;
     *file = (lofti_file){0};
     store->path = path;
@@ -142,6 +145,16 @@ int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, boo
     }
     lofti_store_verify(store);
     return LOFT_OK;
+}
+
+int lofti_store_open(lofti_store *store, lofti_file *file, const char *path, bool writing)
+{
+    return store_open_as(store, file, path, writing, false);
+}
+
+int lofti_store_open_lenient(lofti_store *store, lofti_file *file, const char *path)
+{
+    return store_open_as(store, file, path, false, true);
 }
 
 void lofti_store_close(lofti_store *store)
@@ -165,6 +178,11 @@ bool lofti_store_has_journal(const lofti_store *store) { return store->index.cou
 uint64_t lofti_store_journal_bytes(const lofti_store *store)
 {
     return store->position - store->super.start;
+}
+
+uint64_t lofti_store_pending_bytes(const lofti_store *store)
+{
+    return lofti_store_journal_bytes(store) + store->placed_bytes;
 }
 
 static int page_corrupt(const lofti_store *store, const lofti_index_entry *entry)

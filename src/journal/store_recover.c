@@ -7,6 +7,7 @@
  *
  *   | old epoch: commits ... | copy: one commit, full images, new salt |
  *
+ *   (0) behind the frontier: nothing (store_bulk.c)
  *   (a) the superblock as it is, into the slot that may be torn; flush: what a torn one named is free now
  *   (b) copy; flush          a crash: the old epoch counts, as before
  *   (c) superblock whose epoch begins at the copy; flush
@@ -105,6 +106,9 @@ static int copy_write(lofti_store *store, lofti_super *next)
 int lofti_store_recover(lofti_store *store)
 {
     int code = lofti_store_writable(store, "recover");
+    if (code == LOFT_OK) {
+        code = lofti_store_clean_opened(store);
+    }
     if (code != LOFT_OK || !lofti_store_has_journal(store)) {
         return code;
     }

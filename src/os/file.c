@@ -244,3 +244,11 @@ int lofti_file_drop_cache(const lofti_file *file)
 {
     return file->ops->drop_cache != NULL ? file->ops->drop_cache(file->ops, file->handle) : 0;
 }
+
+void lofti_file_write_back(const lofti_file *file, uint64_t off, uint64_t bytes)
+{
+    if (file->ops->write_back != NULL) {
+        /* A failure to begin is met again by the flush that has to come. */
+        (void)file->ops->write_back(file->ops, file->handle, off, bytes);
+    }
+}

@@ -101,6 +101,9 @@ struct lofti_file_ops {
     int (*sync_folder)(const lofti_file_ops *ops, const char *path);
     /* Drops the file's clean pages from the system's cache; a hint. A table may lack it (NULL). */
     int (*drop_cache)(const lofti_file_ops *ops, intptr_t handle);
+    /* Sets the device to work on the range's dirty pages without waiting; a hint that makes nothing durable. A table
+     * may lack it (NULL). */
+    int (*write_back)(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes);
 };
 
 /* The table in use: the system's, unless a test has set another. */
@@ -146,5 +149,6 @@ int lofti_file_rename(const lofti_file_ops *ops, const char *from, const char *t
 int lofti_file_unlink(const lofti_file_ops *ops, const char *path);
 int lofti_file_sync_folder(const lofti_file_ops *ops, const char *path);
 int lofti_file_drop_cache(const lofti_file *file);
+void lofti_file_write_back(const lofti_file *file, uint64_t off, uint64_t bytes);
 
 #endif /* LOFTI_OS_FILE_H */

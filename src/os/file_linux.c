@@ -369,6 +369,16 @@ static int linux_drop_cache(const lofti_file_ops *ops, intptr_t handle)
     return -posix_fadvise((int)handle, 0, 0, POSIX_FADV_DONTNEED); /* answers the error itself */
 }
 
+static int linux_write_back(const lofti_file_ops *ops, intptr_t handle, uint64_t off,
+                            uint64_t bytes)
+{
+    (void)ops;
+    const int rc = file_range_check(off, bytes);
+    return rc != 0 ? rc
+                   : file_result(sync_file_range((int)handle, (off_t)off, (off_t)bytes,
+                                                 SYNC_FILE_RANGE_WRITE));
+}
+
 const lofti_file_ops *lofti_file_ops_system(void)
 {
     static const lofti_file_ops table = {
@@ -390,6 +400,7 @@ const lofti_file_ops *lofti_file_ops_system(void)
         .unlink = linux_unlink,
         .sync_folder = linux_sync_folder,
         .drop_cache = linux_drop_cache,
+        .write_back = linux_write_back,
     };
     return &table;
 }

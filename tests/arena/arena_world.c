@@ -88,6 +88,19 @@ static uint8_t list_byte(uint64_t number, uint64_t i)
     return (uint8_t)(number * 131 + i * 7 + (i >> 8));
 }
 
+static int count_pool(void *context, const loft_block *block)
+{
+    *(uint64_t *)context += block->kind == LOFT_BLOCK_POOL;
+    return 0;
+}
+
+uint64_t pool_blocks(loft_arena *arena)
+{
+    uint64_t count = 0;
+    LOFT_CHECK_OK(loft_arena_walk(arena, count_pool, &count));
+    return count;
+}
+
 void list_push(loft_arena *arena, uint64_t number, uint64_t bytes)
 {
     list_node *node = loft_arena_malloc(arena, sizeof *node + bytes);

@@ -30,6 +30,8 @@ void close_arena(loft_arena *arena);
 void abandon_arena(loft_arena *arena);
 /* loft_arena_check finds nothing. */
 void check_arena(loft_arena *arena);
+/* The blocks of all its pools. */
+uint64_t pool_blocks(loft_arena *arena);
 
 /* A list with a checksum in each node, at the root "list". */
 typedef struct list_node {

@@ -15,6 +15,7 @@
 #include "arena/arena.h"
 #include "arena/arena_world.h"
 #include "base/hash.h"
+#include "heap/annotate.h"
 #include "os/dirty.h"
 #include "os/map.h"
 #include "support/fault_fs.h"
@@ -62,7 +63,8 @@ static void check_page(oracle *own, uint64_t page_idx, const uint8_t *base)
         want = image;
     }
     const uint8_t *page = own->arena->base + page_idx * LOFTI_PAGE_BYTES;
-    if (memcmp(page, want, LOFTI_PAGE_BYTES) != 0) {
+    lofti_annotate_scratch scratch;
+    if (memcmp(lofti_annotate_read(&scratch, page), want, LOFTI_PAGE_BYTES) != 0) {
         LOFT_FAIL("page %llu was missed: commit %llu, chunk state %u, failed %llu, rollbacks %llu",
                   (unsigned long long)page_idx, (unsigned long long)own->commits,
                   own->arena->chunk_states[page_idx * LOFTI_PAGE_BYTES / LOFTI_CHUNK_BYTES],
@@ -292,7 +294,11 @@ static uint64_t content_hash(const loft_arena *arena, uint64_t frontier)
     uint64_t hash = 0;
     for (uint64_t off = LOFTI_HEAP_OFF; off < frontier; off += LOFTI_CHUNK_BYTES) {
         if (arena->chunk_states[off / LOFTI_CHUNK_BYTES] != LOFTI_CHUNK_NONE) {
-            hash = lofti_hash(arena->base + off, LOFTI_CHUNK_BYTES, hash);
+            for (uint64_t at = off; at < off + LOFTI_CHUNK_BYTES; at += LOFTI_PAGE_BYTES) {
+                lofti_annotate_scratch scratch;
+                const uint8_t *page = lofti_annotate_read(&scratch, arena->base + at);
+                hash = lofti_hash(page, LOFTI_PAGE_BYTES, hash);
+            }
         }
     }
     return hash;

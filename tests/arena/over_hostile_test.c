@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "format/heap_layout.h"
+#include "heap/host.h"
 #include "loft/pool.h"
 
 enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20 };
@@ -148,6 +149,7 @@ LOFT_TEST(arena_over_hostile, damaged_metadata_crashes_nothing)
     static const size_t sizes[] = {64 * KIBIBYTE, 256 * KIBIBYTE, 4 * MEBIBYTE + 128 * KIBIBYTE};
     loft_test_random random = {loft_test_seed()};
     const uint64_t rounds = loft_test_scale(300, 30000, 3000);
+    loft_test_heap_untold();
     loft_set_misuse_handler(ignore, NULL);
     for (size_t i = 0; i < 3; i++) {
         uint64_t attached = 0;

@@ -135,6 +135,13 @@ LOFT_TEST(arena_over, a_static_buffer)
     use_all(memory, sizeof memory);
 }
 
+LOFT_TEST(arena_over, a_buffer_on_the_stack)
+{
+    _Alignas(16) uint8_t memory[256 * KIBIBYTE + 16];
+    use_all(memory, sizeof memory - 16);
+    use_all(memory + 16, sizeof memory - 16);
+}
+
 LOFT_TEST(arena_over, a_region_in_memory)
 {
     uint8_t *region = loft_malloc(20 * MEBIBYTE + 5);

@@ -7,19 +7,6 @@
 
 enum { MEBIBYTE = 1 << 20 };
 
-static int count_pool(void *context, const loft_block *block)
-{
-    *(uint64_t *)context += block->kind == LOFT_BLOCK_POOL;
-    return 0;
-}
-
-static uint64_t pool_blocks(loft_arena *arena)
-{
-    uint64_t count = 0;
-    LOFT_CHECK_OK(loft_arena_walk(arena, count_pool, &count));
-    return count;
-}
-
 static int seen_count;
 static int seen_kind;
 static const void *seen_address;

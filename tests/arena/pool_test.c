@@ -11,19 +11,6 @@
 
 enum { KIBIBYTE = 1 << 10, MEBIBYTE = 1 << 20 };
 
-static int count_pool(void *context, const loft_block *block)
-{
-    *(uint64_t *)context += block->kind == LOFT_BLOCK_POOL;
-    return 0;
-}
-
-static uint64_t pool_blocks(loft_arena *arena)
-{
-    uint64_t count = 0;
-    LOFT_CHECK_OK(loft_arena_walk(arena, count_pool, &count));
-    return count;
-}
-
 /* --- handing out ------------------------------------------------------------------------------ */
 
 LOFT_TEST(arena_pool, blocks_are_aligned_apart_and_keep_their_content)
@@ -357,6 +344,8 @@ LOFT_TEST(arena_pool, a_thousand_at_once)
     check_arena(arena);
     for (uint64_t i = 0; i < COUNT; i++) {
         LOFT_CHECK_EQ_UINT(*first[i], i);
+    }
+    for (uint64_t i = 0; i < COUNT; i++) {
         loft_pool_destroy(pools[(i * 7) % COUNT]);
     }
     LOFT_CHECK_EQ_UINT(pool_blocks(arena), 0);

@@ -1,4 +1,5 @@
 /* Several processes, several handles, fork, and addresses that are taken. */
+#include "arena/arena.h"
 #include "arena/arena_world.h"
 
 #include <signal.h>
@@ -193,6 +194,24 @@ static void use_anonymous(void *arg)
     }
     LOFT_CHECK_EQ_UINT(list_check(arena), 200);
     check_arena(arena);
+    close_arena(arena);
+}
+
+/* Another thread's commit has the gate closed at the moment of the fork; in the child nobody opens it. */
+static void enter_and_leave(void *arg)
+{
+    (void)alarm(10); /* a hang dies */
+    loft_arena_enter(arg);
+    loft_arena_leave(arg);
+    LOFT_CHECK_ERR(loft_arena_commit(arg), LOFT_EFORKED);
+}
+
+LOFT_TEST(share, a_child_enters_a_gate_that_was_closed_at_the_fork)
+{
+    loft_arena *arena = new_arena("arena");
+    LOFT_CHECK_OK(lofti_gate_close(&arena->gate, 1000));
+    in_child(enter_and_leave, arena);
+    lofti_gate_open(&arena->gate);
     close_arena(arena);
 }
 

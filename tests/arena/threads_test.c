@@ -3,7 +3,6 @@
  * the same calls that a crash would leave it by: the process is killed, or the file is read by another
  * one. */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -75,8 +74,9 @@ static void *teller_run(void *arg)
         }
         loft_arena_leave(own->bank->arena);
         own->transfers++;
-        if (own->transfers % 8 == 0) {
-            sched_yield();
+        if (own->transfers % 4 == 0) {
+            const struct timespec nap = {0, 200000};
+            nanosleep(&nap, NULL); /* whoever commits needs a processor too */
         }
     }
     return NULL;
@@ -149,7 +149,7 @@ static void commit_among_threads(const char *tracker)
     own.arena = bank_open(path, LOFT_CREATE);
     own.accounts = accounts_make(own.arena);
     tellers_begin(&own, tellers, THREADS);
-    const uint64_t commits = loft_test_scale(100, 1000, 100000);
+    const uint64_t commits = loft_test_scale(1000, 10000, 100000);
     for (uint64_t i = 0; i < commits; i++) {
         LOFT_CHECK_OK(i % 16 == 0 ? loft_arena_commit(own.arena)
                                   : loft_arena_commit_async(own.arena, NULL));

@@ -9,7 +9,11 @@
 #include "arena/oracle.h"
 #include "os/map.h"
 
-static uint64_t commits(void) { return loft_test_scale(10000, 500000, 5000000); }
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static uint64_t commits(void) { return loft_test_scale(4000, 100000, 1000000); }
+#else
+static uint64_t commits(void) { return loft_test_scale(20000, 500000, 5000000); }
+#endif
 
 LOFT_TEST(track, wp_async_misses_no_page) { oracle_run("wp_async", commits(), loft_test_seed()); }
 LOFT_TEST(track, private_misses_no_page) { oracle_run("private", commits(), loft_test_seed()); }
@@ -87,3 +91,45 @@ LOFT_TEST(track, the_environment_chooses)
     LOFT_CHECK_EQ_UINT(info.tracker, LOFT_TRACKER_WP_ASYNC);
     close_arena(arena);
 }
+
+/* The ranges go back to the file, and the system drops the old mapping before it refuses the new one, as some do. */
+static unsigned drop_times;
+
+static int drop_then_refuse(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle,
+                            uint64_t off, void **out)
+{
+    if (fixed && handle >= 0 && drop_times > 0) {
+        drop_times--;
+        LOFT_CHECK_OK(lofti_map_ops_system()->unmap(at, bytes));
+        return -ENOMEM;
+    }
+    return lofti_map_ops_system()->map(at, fixed, bytes, flags, handle, off, out);
+}
+
+static void drop_mappings(unsigned times, int want)
+{
+    loft_arena *arena = new_arena("arena");
+    char *block = oracle_fill_large(arena, 1);
+    LOFT_CHECK_OK(loft_arena_commit(arena));
+    refusing = *lofti_map_ops_system();
+    refusing.map = drop_then_refuse;
+    lofti_map_ops_set(&refusing);
+    drop_times = times;
+    LOFT_CHECK_OK(loft_arena_checkpoint(arena));
+    LOFT_CHECK_EQ_UINT(drop_times, 0);
+    lofti_map_ops_set(NULL);
+    if (want == LOFT_OK) {
+        LOFT_CHECK_EQ_INT(block[ORACLE_LARGE_BYTES - 1], 1);
+        commit_filled(arena, block, 2);
+    }
+    LOFT_CHECK_EQ_INT(loft_arena_commit(arena), want);
+    abandon_arena(arena);
+    arena = open_arena(loft_test_tmp_path("arena"), LOFT_WRITE);
+    block = loft_arena_root(arena, "block");
+    LOFT_CHECK_NOT_NULL(block);
+    LOFT_CHECK_EQ_INT(block[ORACLE_LARGE_BYTES - 1], want == LOFT_OK ? 2 : 1);
+    close_arena(arena);
+}
+
+LOFT_TEST(track, a_range_that_is_lost_once_is_mapped_again) { drop_mappings(1, LOFT_OK); }
+LOFT_TEST(track, a_range_that_stays_lost_is_never_committed) { drop_mappings(2, LOFT_EPOISONED); }

@@ -1,6 +1,7 @@
 /* The enumerator's workers and their parent; see enumerate.h. */
 #include "crash/enumerate.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,12 @@
 #include "crash/explore.h"
 #include "support/runner.h"
 
-enum { ENUMERATE_HANG_SECONDS = 60, ENUMERATE_POLL_MS = 2, ENUMERATE_SET_BITS_MAX = 27 };
+enum {
+    ENUMERATE_HANG_SECONDS = 60,
+    ENUMERATE_POLL_MS = 2,
+    ENUMERATE_SET_BITS_MAX = 27,
+    ENUMERATE_KEEP_BYTES = 32 << 20
+};
 
 typedef struct crash_run {
     const crash_plan *plan;
@@ -56,9 +62,20 @@ static uint64_t limit_of(const crash_run *run)
     return low;
 }
 
+/* Says how many units make a difference at each point, which is fewer than are pending. */
+static void points_count(crash_plan *plan)
+{
+    crash_walk *walk = crash_walk_create(plan);
+    for (uint32_t i = 0; i < plan->point_count; i++) {
+        crash_walk_advance(walk, plan->points[i].op);
+        plan->points[i].pending = walk->pending_count;
+    }
+    crash_walk_destroy(walk);
+}
+
 static bool shared_make(crash_run *run)
 {
-    uint64_t expected = 2 * states_at_limit(run, run->limit);
+    uint64_t expected = 4 * states_at_limit(run, run->limit);
     if (run->options->nested_every != 0) {
         expected *= 4;
     }
@@ -79,11 +96,21 @@ static bool shared_make(crash_run *run)
 /* Takes point after point until there is none left, or a violation was found. */
 static void work(const crash_run *run, unsigned worker)
 {
+    /* Every crash inside a recovery has a log of some MiB: their memory is kept, not given back. */
+    (void)mallopt(M_MMAP_THRESHOLD, ENUMERATE_KEEP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, ENUMERATE_KEEP_BYTES);
     crash_explorer explorer = {.scenario = run->scenario,
                                .options = run->options,
                                .shared = run->shared,
                                .status = &run->shared->status[worker],
-                               .walk = crash_walk_create(run->plan)};
+                               .walk = crash_walk_create(run->plan),
+                               .memo = run->scenario->open != NULL ? crash_memo_create() : NULL};
+    if (run->options->kills) {
+        if (worker == 0) {
+            crash_explore_kills(&explorer);
+        }
+        run->shared->next_point = run->plan->point_count;
+    }
     while (!explorer.stopped && run->shared->violations == 0) {
         const uint32_t point = atomic_fetch_add(&run->shared->next_point, 1);
         if (point >= run->plan->point_count) {
@@ -91,6 +118,7 @@ static void work(const crash_run *run, unsigned worker)
         }
         crash_explore_point(&explorer, point, run->limit);
     }
+    crash_memo_destroy(explorer.memo);
     crash_walk_destroy(explorer.walk);
 }
 
@@ -206,9 +234,11 @@ static void result_take(const crash_run *run, crash_result *out)
     const crash_shared *shared = run->shared;
     out->states = shared->states;
     out->nested = shared->nested;
+    out->alike = shared->alike;
     out->duplicates = shared->duplicates;
     out->violations = shared->violations;
     out->points = run->plan->point_count;
+    out->calls = run->plan->log->count;
     for (uint32_t i = 0; i < run->plan->point_count; i++) {
         const uint32_t pending = run->plan->points[i].pending;
         out->most_pending = pending > out->most_pending ? pending : out->most_pending;
@@ -229,6 +259,7 @@ uint64_t crash_enumerate(const record_log *log, const crash_scenario *scenario,
     crash_plan *plan =
         crash_plan_build(log, options->coarse_bytes != 0 ? options->coarse_bytes : UINT64_MAX);
     run.plan = plan;
+    points_count(plan);
     run.limit = limit_of(&run);
     if (!shared_make(&run)) {
         perror("crash enumerator");

@@ -14,6 +14,9 @@
  * image is recovered under a recording table, and the crashes inside that recovery are
  * enumerated in the same way.
  *
+ * An image whose superblocks and journal open as another's did, and which holds the same wherever the rest of
+ * recovery looks, is not taken through that rest again (memo.h). It counts: recovery has judged it.
+ *
  * The work is done by forked processes, so a recovery that crashes or hangs is a violation like
  * others, and production code may use its process-wide state. The first violation of a worker
  * ends it, after it was shrunk to the fewest deviations from "nothing is on the disk" or from
@@ -39,6 +42,13 @@ typedef struct crash_scenario {
     /* Goes on from there: a few commits, then opens again and compares. NULL: nothing. Returns 0,
      * or -1 with the reason. */
     int (*go_on)(void *context, const lofti_file_ops *ops, uint64_t commit, char *why);
+    /* recover in two parts, so that images which the first cannot tell apart need the second once
+     * (memo.h). open: opens, changes nothing, and answers a number that stands for all that it has
+     * left in memory; 0: nothing, and recover it is. finish: the rest. drop: closes what open has
+     * left. NULL: every image goes through all of recovery. */
+    uint64_t (*open)(void *context, const lofti_file_ops *ops);
+    int64_t (*finish)(void *context, char *why);
+    void (*drop)(void *context);
 } crash_scenario;
 
 typedef struct crash_options {
@@ -51,13 +61,16 @@ typedef struct crash_options {
     uint64_t coarse_bytes;  /* writes at least as long are cut into 4 KiB; 0: never */
     unsigned hang_seconds;  /* a state that takes longer hangs; 0: 60 */
     bool no_tears;          /* sectors are whole */
+    bool kills;             /* the process dies, not the machine: see crash_explore_kills */
 } crash_options;
 
 typedef struct crash_result {
     uint64_t states;     /* distinct images checked */
     uint64_t nested;     /* of them inside recoveries */
+    uint64_t alike;      /* of them opened, and then known by all that recovery reads */
     uint64_t duplicates; /* images that had been checked before */
     uint64_t points;
+    uint64_t calls;        /* of the log */
     uint32_t most_pending; /* units at one point */
     uint64_t violations;   /* workers that found one */
     double seconds;

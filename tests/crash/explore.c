@@ -248,3 +248,50 @@ void crash_explore_point(crash_explorer *explorer, uint32_t point_idx, uint64_t 
         explore_sampled(explorer);
     }
 }
+
+/* --- Kills ------------------------------------------------------------------------------------------ */
+
+/* The operation before `op` has just been begun: its own units come one after another. */
+static void kill_in_operation(crash_explorer *explorer, uint32_t op)
+{
+    const crash_walk *walk = explorer->walk;
+    const crash_unit *units = walk->plan->units;
+    uint32_t old = 0;
+    while (old < count_of(explorer) && units[walk->pending[old]].op + 1 < op) {
+        crash_walk_choose(explorer->walk, old++, true);
+    }
+    try_state(explorer);
+    for (uint32_t i = old; i < count_of(explorer); i++) {
+        const crash_unit *unit = &units[walk->pending[i]];
+        crash_walk_choose(explorer->walk, i, true);
+        const crash_unit *next = i + 1 < count_of(explorer) ? &units[walk->pending[i + 1]] : NULL;
+        const uint32_t in_block = CRASH_BLOCK_BYTES / CRASH_SECTOR_BYTES;
+        const crash_sector *sectors = walk->plan->sectors;
+        const crash_entry *entries = walk->plan->entries;
+        if (next == NULL || unit->kind != CRASH_UNIT_DATA || next->kind != CRASH_UNIT_DATA ||
+            sectors[entries[unit->entry_first].sector].number / in_block !=
+                sectors[entries[next->entry_first].sector].number / in_block) {
+            try_state(explorer);
+        }
+    }
+}
+
+void crash_explore_kills(crash_explorer *explorer)
+{
+    const record_log *log = explorer->walk->plan->log;
+    crash_point point = {.op = 0};
+    explorer->limit = UINT64_MAX;
+    explorer->point = &point;
+    for (; point.op <= log->count && !explorer->stopped; point.op++) {
+        const record_op *done = point.op > 0 ? &log->ops[point.op - 1] : NULL;
+        if (done != NULL && done->kind == RECORD_MARK) {
+            point.low = done->off;
+            point.high = done->bytes;
+        }
+        explorer->low = point.low;
+        explorer->high = point.high;
+        explorer->status->point = point.op;
+        crash_walk_advance(explorer->walk, point.op);
+        kill_in_operation(explorer, point.op);
+    }
+}

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "crash/enumerate.h"
+#include "crash/memo.h"
 #include "crash/walk.h"
 
 enum { CRASH_WORKERS = 32, CRASH_TORN = 4 };
@@ -17,7 +18,7 @@ typedef struct crash_status { /* of a worker, for its parent */
 } crash_status;
 
 typedef struct crash_shared {
-    _Atomic uint64_t states, nested, duplicates, violations;
+    _Atomic uint64_t states, nested, alike, duplicates, violations;
     _Atomic uint32_t next_point;
     _Atomic int reporting; /* the first to set it writes the text */
     crash_status status[CRASH_WORKERS];
@@ -37,6 +38,7 @@ typedef struct crash_explorer {
     crash_shared *shared;
     crash_status *status;
     crash_walk *walk;
+    crash_memo *memo; /* NULL: every image goes through all of recovery */
     const crash_point *point;
     uint64_t low, high;
     uint64_t salt;   /* of the keys: nested explorers share the set */
@@ -46,11 +48,15 @@ typedef struct crash_explorer {
     crash_torn torn[CRASH_TORN];
     uint32_t torn_count;
     bool nested;
+    bool alike;   /* the last image was known by all that recovery reads */
     bool stopped; /* a violation was found */
 } crash_explorer;
 
 /* Tries the states at one point of the walk's plan. */
 void crash_explore_point(crash_explorer *explorer, uint32_t point_idx, uint64_t limit);
+/* The process is killed at every operation of the log: before it, and in a write after each 4 KiB. The system lives
+ * on, so whatever was done until then is there. */
+void crash_explore_kills(crash_explorer *explorer);
 /* States that a point with so many units asks for. */
 uint64_t crash_explore_need(const crash_options *options, uint32_t pending);
 

@@ -34,10 +34,12 @@ void image_destroy(image *self)
             if (self->nodes[node].data != NULL) {
                 munmap(self->nodes[node].data, self->room_bytes);
                 free(self->nodes[node].touched);
+                free(self->nodes[node].seen);
             }
         }
         free(self->undo);
         free(self->saved);
+        free(self->traced);
         free(self);
     }
 }
@@ -53,7 +55,10 @@ static void node_make(image *self, uint32_t node)
         require(data != MAP_FAILED, "no memory for a file");
         self->nodes[node].data = data;
         self->nodes[node].touched = calloc(self->room_bytes / IMAGE_PIECE_BYTES + 1, 1);
-        require(self->nodes[node].touched != NULL, "no memory for a file");
+        self->nodes[node].seen =
+            calloc(self->room_bytes / IMAGE_SECTOR_BYTES + 1, sizeof(uint32_t));
+        require(self->nodes[node].touched != NULL && self->nodes[node].seen != NULL,
+                "no memory for a file");
     }
 }
 
@@ -139,6 +144,7 @@ void image_save_range(image *self, uint32_t node, uint64_t off, size_t bytes)
 void image_zero_range(image *self, uint32_t node, uint64_t off, uint64_t bytes)
 {
     const image_node *place = &self->nodes[node];
+    image_trace_write(self, node, off, bytes);
     for (const uint64_t end = off + bytes; off < end;) {
         const uint64_t piece_end = (off / IMAGE_PIECE_BYTES + 1) * IMAGE_PIECE_BYTES;
         const size_t part = (size_t)((piece_end < end ? piece_end : end) - off);
@@ -147,6 +153,58 @@ void image_zero_range(image *self, uint32_t node, uint64_t off, uint64_t bytes)
             memset(place->data + off, 0, part);
         }
         off += part;
+    }
+}
+
+/* --- What is read ------------------------------------------------------------------------------ */
+
+void image_trace_begin(image *self)
+{
+    self->tracing = true;
+    self->trace++;
+    self->traced_count = 0;
+}
+
+const image_sector *image_trace_end(image *self, size_t *count)
+{
+    self->tracing = false;
+    *count = self->traced_count;
+    return self->traced;
+}
+
+void image_trace_read(image *self, uint32_t node, uint64_t off, uint64_t bytes)
+{
+    if (!self->tracing || bytes == 0) {
+        return;
+    }
+    uint32_t *seen = self->nodes[node].seen;
+    const uint64_t last = (off + bytes - 1) / IMAGE_SECTOR_BYTES;
+    if (self->traced_room - self->traced_count <= last - off / IMAGE_SECTOR_BYTES) {
+        const size_t needed = self->traced_count + (size_t)(last - off / IMAGE_SECTOR_BYTES) + 1;
+        self->traced = doubled(self->traced, &self->traced_room, needed, sizeof *self->traced);
+    }
+    for (uint64_t number = off / IMAGE_SECTOR_BYTES; number <= last; number++) {
+        if (seen[number] != self->trace) {
+            seen[number] = self->trace;
+            self->traced[self->traced_count++] = (image_sector){node, (uint32_t)number};
+        }
+    }
+}
+
+void image_trace_write(image *self, uint32_t node, uint64_t off, uint64_t bytes)
+{
+    if (!self->tracing || bytes == 0) {
+        return;
+    }
+    const uint64_t end = off + bytes;
+    if (off % IMAGE_SECTOR_BYTES != 0) {
+        image_trace_read(self, node, off, 1);
+    }
+    if (end % IMAGE_SECTOR_BYTES != 0) {
+        image_trace_read(self, node, end - 1, 1);
+    }
+    for (uint64_t number = off / IMAGE_SECTOR_BYTES; number < end / IMAGE_SECTOR_BYTES; number++) {
+        self->nodes[node].seen[number] = self->trace;
     }
 }
 
@@ -238,6 +296,11 @@ const uint8_t *image_bytes(const image *self, uint32_t node, uint64_t off, size_
 }
 
 uint64_t image_size(const image *self, uint32_t node) { return self->nodes[node].bytes; }
+
+const uint8_t *image_raw(const image *self, uint32_t node, uint32_t sector)
+{
+    return self->nodes[node].data + (uint64_t)sector * IMAGE_SECTOR_BYTES;
+}
 
 int image_export(const image *self, memory_fs *fs)
 {

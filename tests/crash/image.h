@@ -56,9 +56,25 @@ void image_undo(image *self);
 uint64_t image_changes(const image *self);
 unsigned image_handles(const image *self);
 
+/* --- What is read. ---------------------------------------------------------------------------- */
+
+enum { IMAGE_SECTOR_BYTES = 512 };
+
+typedef struct image_sector {
+    uint32_t node, number;
+} image_sector;
+
+/* Watches the table until image_trace_end: which sectors are read, or written in part, before they
+ * are written whole. What recovery does follows from them, and from names and sizes. */
+void image_trace_begin(image *self);
+/* Returns: those sectors, each once. Owned by the image, valid until the next trace. */
+const image_sector *image_trace_end(image *self, size_t *count);
+
 /* The bytes of a file as they are now; NULL when it has none there. For checks. */
 const uint8_t *image_bytes(const image *self, uint32_t node, uint64_t off, size_t bytes);
 uint64_t image_size(const image *self, uint32_t node);
+/* The same for one sector, also where it lies behind the file's end. */
+const uint8_t *image_raw(const image *self, uint32_t node, uint32_t sector);
 
 /* Stores every named file in `fs`, whose folders are there. 0 or a negative errno. */
 int image_export(const image *self, memory_fs *fs);

@@ -143,6 +143,7 @@ static int64_t call_pread(const lofti_file_ops *ops, intptr_t handle, void *data
         return 0;
     }
     const size_t got = bytes < node->bytes - off ? bytes : (size_t)(node->bytes - off);
+    image_trace_read(self, index_of(self, node), off, got);
     memcpy(data, node->data + off, got);
     return (int64_t)got;
 }
@@ -174,6 +175,7 @@ static int64_t call_pwrite(const lofti_file_ops *ops, intptr_t handle, const voi
     if (off > node->bytes) {
         resize_to(self, node, off);
     }
+    image_trace_write(self, index_of(self, node), off, bytes);
     image_save_range(self, index_of(self, node), off, bytes);
     image_touch(node, off, bytes);
     memcpy(node->data + off, data, bytes);
@@ -287,9 +289,10 @@ static int64_t call_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t 
     if (from_off >= node->bytes) {
         return 0;
     }
-    const uint64_t seen = node->bytes - from_off;
-    return call_pwrite(ops, to, node->data + from_off, (size_t)(bytes < seen ? bytes : seen),
-                       to_off);
+    const uint64_t room = node->bytes - from_off;
+    const size_t part = (size_t)(bytes < room ? bytes : room);
+    image_trace_read(self, index_of(self, node), from_off, part);
+    return call_pwrite(ops, to, node->data + from_off, part, to_off);
 }
 
 static int call_clone(const lofti_file_ops *ops, intptr_t to, intptr_t from)

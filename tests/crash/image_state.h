@@ -8,6 +8,7 @@ typedef struct image_node {
     uint8_t *data; /* room_bytes of address space, touched as needed; NULL: no such file */
     uint64_t bytes;
     uint8_t *touched; /* by 4 KiB of data: written at some time; else zeros */
+    uint32_t *seen;   /* by sector: the trace that has met it; else 0 */
 } image_node;
 
 typedef struct image_name {
@@ -55,6 +56,11 @@ struct image {
     size_t undo_count, undo_room;
     uint8_t *saved;
     size_t saved_bytes, saved_room;
+
+    bool tracing;
+    uint32_t trace; /* its number */
+    image_sector *traced;
+    size_t traced_count, traced_room;
 };
 
 enum { IMAGE_PIECE_BYTES = 4096 };
@@ -70,6 +76,10 @@ static inline void image_touch(image_node *node, uint64_t off, uint64_t bytes)
 
 /* Remembers a range and zeroes it; pieces that were never written cost nothing. */
 void image_zero_range(image *self, uint32_t node, uint64_t off, uint64_t bytes);
+
+/* Tells a trace that a range is read, or is about to be written. */
+void image_trace_read(image *self, uint32_t node, uint64_t off, uint64_t bytes);
+void image_trace_write(image *self, uint32_t node, uint64_t off, uint64_t bytes);
 
 /* Remembers a range, or the size, before it is changed. */
 void image_save_range(image *self, uint32_t node, uint64_t off, size_t bytes);

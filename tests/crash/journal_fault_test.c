@@ -94,8 +94,7 @@ static void try_script(const char *name)
     journal_world *world = journal_world_begin();
     journal_scripts[i].run(world);
     const record_log *log = record_fs_log(world->record);
-    const crash_scenario scenario = {
-        .name = name, .context = &world->model, .recover = journal_recover, .go_on = journal_go_on};
+    const crash_scenario scenario = journal_scenario(world, name);
     for (size_t op = 0; op < log->count; op++) {
         if (crash_mutant_is_flush(&log->ops[op])) {
             try_flush(log, &scenario, op);

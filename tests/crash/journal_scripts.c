@@ -1,6 +1,7 @@
 /* The journal's crash scenarios; see journal_world.h. */
 #include <errno.h>
 
+#include "crash/bulk_scripts.h"
 #include "crash/journal_lives.h"
 #include "loft/error.h"
 
@@ -91,6 +92,18 @@ static void run_journal_grows(journal_world *world)
     }
     journal_checkpoint_well(world);
     journal_commit_well(world, 0, 4);
+}
+
+/* The frame that finds no room is the last of its commit, and its only one: nothing else of that commit comes
+ * after the journal has grown. */
+static void run_last_frame_grows(journal_world *world)
+{
+    journal_create(world);
+    const uint64_t before = world->store.total_bytes;
+    while (world->store.total_bytes == before) {
+        journal_commit_well(world, world->model.attempts % 8, 300);
+    }
+    journal_commit_well(world, 0, 1);
 }
 
 static void run_heap_grows(journal_world *world)
@@ -432,6 +445,7 @@ const journal_script journal_scripts[] = {
     {"bulk", run_bulk, 3},
     {"several frames", run_frames, 10},
     {"journal grows", run_journal_grows, 10},
+    {"last frame makes the journal grow", run_last_frame_grows, 10},
     {"heap grows", run_heap_grows, 1},
     {"rollback", run_rollback, 2},
     {"restarts", run_restarts, 1},
@@ -462,5 +476,5 @@ const journal_script journal_scripts[] = {
     {"the same, then a checkpoint", run_async_checkpoint, 1},
     {"the same, then death", run_async_then_dies, 1},
     {"the same, and the flush fails", run_async_flush_fails, 1},
-    JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
+    BULK_SCRIPTS(BULK_SCRIPT_ENTRY) JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
 const size_t journal_script_count = sizeof journal_scripts / sizeof journal_scripts[0];

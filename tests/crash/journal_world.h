@@ -73,6 +73,9 @@ int journal_commit_pages(journal_world *world, uint32_t first, uint32_t count);
 /* The same with versions of the caller's choice: commits one page. */
 int journal_commit_version(journal_world *world, uint32_t page, uint32_t version);
 void journal_commit_well(journal_world *world, uint32_t first, uint32_t count);
+/* The same as commit_pages, as many pages at once: those behind the frontier go to their own places. Every
+ * seventh of them is zeros. */
+int journal_commit_bulk(journal_world *world, uint32_t first, uint32_t count);
 /* The same as commit_pages, without its flush; what journal_wait then makes durable. */
 int journal_commit_async(journal_world *world, uint32_t first, uint32_t count);
 int journal_wait(journal_world *world);
@@ -91,8 +94,21 @@ void journal_go_well(journal_world *world);
 void journal_page_fill(uint8_t *bytes, uint32_t page, uint32_t version);
 uint64_t journal_page_idx(const journal_model *model, uint32_t page);
 
-/* The enumerator's callbacks; their context is a journal_model. */
-int64_t journal_recover(void *context, const lofti_file_ops *ops, char *why);
-int journal_go_on(void *context, const lofti_file_ops *ops, uint64_t commit, char *why);
+/* The scenario whose recoveries are held against the model of `world`. */
+crash_scenario journal_scenario(journal_world *world, const char *name);
+/* Runs a script and enumerates its crashes. Returns: violations. */
+uint64_t journal_enumerate(const journal_script *script, const crash_options *options,
+                           crash_result *out);
+
+/* --- Between journal_world.c and journal_recover.c ---------------------------------------------- */
+
+#define JOURNAL_PATH "/arena"
+
+/* Opens and recovers; the store is closed unless the answer is LOFT_OK or LOFT_EPENDING. */
+int journal_store_open(lofti_store *store, const lofti_file_ops *ops);
+/* The attempt that the store shows: the latest of its sequence whose pages are as the store's; -1 with the
+ * reason. */
+int64_t journal_attempt_found(const journal_model *model, lofti_store *store, char *why);
+void journal_version_set(journal_commit *commit, uint32_t page, uint32_t version);
 
 #endif

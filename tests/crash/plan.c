@@ -35,7 +35,7 @@ static void *zeroed(size_t count, size_t item_bytes)
     return memory;
 }
 
-static uint64_t content_hash(uint32_t node, uint32_t number, const uint8_t *data)
+uint64_t crash_plan_hash(uint32_t node, uint32_t number, const uint8_t *data)
 {
     static const uint8_t zeros[CRASH_SECTOR_BYTES];
     const uint64_t place = crash_mix((uint64_t)node << 32 | number);
@@ -56,7 +56,7 @@ static uint32_t entry_add(crash_plan *plan, uint32_t sector, uint32_t unit, cons
     crash_sector *place = &plan->sectors[sector];
     plan->entries[plan->entry_count] =
         (crash_entry){.data = data,
-                      .hash = content_hash(place->node, place->number, data),
+                      .hash = crash_plan_hash(place->node, place->number, data),
                       .sector = sector,
                       .older = place->newest,
                       .unit = unit};

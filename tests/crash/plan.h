@@ -102,6 +102,17 @@ typedef struct crash_plan {
 crash_plan *crash_plan_build(const record_log *log, uint64_t coarse_bytes);
 void crash_plan_destroy(crash_plan *plan);
 
+/* Of a sector's content (NULL: zeros) and its place. */
+uint64_t crash_plan_hash(uint32_t node, uint32_t number, const uint8_t *data);
+
+/* The sector's index; CRASH_NONE: nothing in the log touches it. */
+static inline uint32_t crash_plan_sector(const crash_plan *plan, uint32_t node, uint32_t number)
+{
+    const crash_node *place = &plan->nodes[node];
+    const bool inside = (uint64_t)number * CRASH_SECTOR_BYTES < place->extent_bytes;
+    return inside && place->sectors[number] != 0 ? place->sectors[number] - 1 : CRASH_NONE;
+}
+
 /* The same mixing everywhere that a number is hashed. */
 static inline uint64_t crash_mix(uint64_t value)
 {

@@ -6,12 +6,17 @@
 #include <string.h>
 
 #include "crash/explore.h"
+#include "crash/salts.h"
 
 enum {
     VERDICT_NESTED_STATES = 512,
     VERDICT_TRIALS = 4000, /* of shrinking; each is one recovery */
     VERDICT_SHOWN = 24,    /* units that a report lists */
-    VERDICT_PROBES = 64    /* places of the set that a key may lie from its own */
+    VERDICT_PROBES = 64,   /* places of the set that a key may lie from its own */
+    VERDICT_AUDIT_EVERY = 64,
+    /* Roots of salts; whoever recorded the log took another one. */
+    VERDICT_SALTS = 1,
+    VERDICT_SALTS_NESTED = 2
 };
 
 /* Returns: whether the key was not there. A full neighbourhood counts as "not there". */
@@ -31,16 +36,16 @@ static bool set_insert(crash_shared *shared, uint64_t key)
     return true;
 }
 
-static uint64_t state_key(const crash_explorer *explorer)
+/* Equal for equal images, also among those that crashes inside recoveries leave. */
+static uint64_t image_key(const crash_explorer *explorer, uint64_t outside)
 {
-    uint64_t key = crash_walk_key(explorer->walk) ^ explorer->salt;
-    key = crash_mix(key + crash_mix(explorer->low + 0x1000) + crash_mix(~explorer->high));
-    for (uint32_t i = 0; i < explorer->torn_count; i++) {
-        const crash_torn *torn = &explorer->torn[i];
-        key = crash_mix(key + ((uint64_t)explorer->walk->pending[torn->index] << 8) +
-                        (uint64_t)torn->tear + 1);
-    }
-    return key;
+    return crash_walk_key(explorer->walk) ^ crash_mix(outside) ^ explorer->salt;
+}
+
+/* The same image may have to hold other commits at another point. */
+static uint64_t state_key(const crash_explorer *explorer, uint64_t key)
+{
+    return crash_mix(crash_mix(key + crash_mix(explorer->low + 0x1000)) + explorer->high);
 }
 
 __attribute__((format(printf, 2, 3))) static int wrong(char *why, const char *format, ...)
@@ -52,20 +57,27 @@ __attribute__((format(printf, 2, 3))) static int wrong(char *why, const char *fo
     return -1;
 }
 
-/* Recovery twice and a life after it, on the image as it stands. */
-static int check_image(const crash_explorer *explorer, char *why)
+/* The commit that was found is one that may be. */
+static int check_commit(const crash_explorer *explorer, int64_t commit, char *why)
+{
+    return (uint64_t)commit >= explorer->low && (uint64_t)commit <= explorer->high
+               ? 0
+               : wrong(why, "recovered commit %lld, not in [%llu, %llu]", (long long)commit,
+                       (unsigned long long)explorer->low, (unsigned long long)explorer->high);
+}
+
+/* What follows a recovery that has found `commit`: the same again, and a life after it. */
+static int check_after(const crash_explorer *explorer, int64_t commit, char *why)
 {
     const crash_scenario *scenario = explorer->scenario;
     const lofti_file_ops *ops = image_ops(explorer->walk->image);
-    const int64_t commit = scenario->recover(scenario->context, ops, why);
-    if (commit < 0) {
+    if (commit < 0 || check_commit(explorer, commit, why) != 0) {
         return -1;
     }
-    if ((uint64_t)commit < explorer->low || (uint64_t)commit > explorer->high) {
-        return wrong(why, "recovered commit %lld, not in [%llu, %llu]", (long long)commit,
-                     (unsigned long long)explorer->low, (unsigned long long)explorer->high);
-    }
-    const int64_t again = scenario->recover(scenario->context, ops, why);
+    /* A recovery that has changed nothing would do the same again. */
+    const int64_t again = image_changes(explorer->walk->image) == 0
+                              ? commit
+                              : scenario->recover(scenario->context, ops, why);
     if (again < 0) {
         return -1;
     }
@@ -81,21 +93,99 @@ static int check_image(const crash_explorer *explorer, char *why)
                                                      : wrong(why, "recovery has left a file open");
 }
 
-static void image_prepare(crash_explorer *explorer)
+/* All of recovery, on the image as it stands. Returns: the commit, or -1. */
+static int64_t check_image(const crash_explorer *explorer, char *why)
 {
+    const crash_scenario *scenario = explorer->scenario;
+    const int64_t commit =
+        scenario->recover(scenario->context, image_ops(explorer->walk->image), why);
+    return check_after(explorer, commit, why) == 0 ? commit : -1;
+}
+
+static void image_prepare(const crash_explorer *explorer)
+{
+    crash_salts_begin(explorer->nested ? VERDICT_SALTS_NESTED : VERDICT_SALTS);
     image_begin(explorer->walk->image);
     for (uint32_t i = 0; i < explorer->torn_count; i++) {
         crash_walk_tear(explorer->walk, explorer->torn[i].index, explorer->torn[i].tear);
     }
 }
 
-static int check_state(crash_explorer *explorer, char *why)
+static int check_state(const crash_explorer *explorer, char *why)
 {
     why[0] = '\0';
     image_prepare(explorer);
-    const int result = check_image(explorer, why);
+    const int64_t commit = check_image(explorer, why);
     image_undo(explorer->walk->image);
-    return result;
+    return commit < 0 ? -1 : 0;
+}
+
+/* --- Images alike ---------------------------------------------------------------------------------- */
+
+/* Runs the rest of a recovery that has opened the image, and remembers what it found and where it looked. */
+static int64_t finish_watched(const crash_explorer *explorer, uint64_t opened, char *why)
+{
+    const crash_scenario *scenario = explorer->scenario;
+    const crash_plan *plan = explorer->walk->plan;
+    image_trace_begin(explorer->walk->image);
+    const int64_t commit = scenario->finish(scenario->context, why);
+    const int result = check_after(explorer, commit, why);
+    size_t count = 0;
+    const image_sector *read = image_trace_end(explorer->walk->image, &count);
+    if (result != 0) {
+        return -1;
+    }
+    uint32_t *sectors = malloc((count + 1) * sizeof *sectors);
+    size_t kept = 0;
+    for (size_t i = 0; i < count && sectors != NULL; i++) {
+        const uint32_t sector = crash_plan_sector(plan, read[i].node, read[i].number);
+        if (sector != CRASH_NONE) { /* the others are the same in every image */
+            sectors[kept++] = sector;
+        }
+    }
+    if (sectors != NULL) {
+        crash_memo_add(explorer->memo, opened, sectors, kept, explorer->walk->hashes, commit);
+    }
+    free(sectors);
+    return commit;
+}
+
+/* The image is known: only the commit is looked at, but for every 64th, which is recovered all the same. */
+static int64_t known_commit(crash_explorer *explorer, int64_t known, char *why)
+{
+    const crash_scenario *scenario = explorer->scenario;
+    if (crash_mix(explorer->status->beats) % VERDICT_AUDIT_EVERY == 0) {
+        const int64_t commit = scenario->finish(scenario->context, why);
+        if (check_after(explorer, commit, why) != 0) {
+            return -1;
+        }
+        if (commit != known) {
+            fprintf(stderr, "crash memo: recovered commit %lld, but %lld from an image alike\n",
+                    (long long)commit, (long long)known);
+            abort();
+        }
+        return commit;
+    }
+    scenario->drop(scenario->context);
+    explorer->alike = true;
+    return check_commit(explorer, known, why) == 0 ? known : -1;
+}
+
+/* As check_image, with less work where the image is like one that went well. */
+static int64_t check_quickly(crash_explorer *explorer, uint64_t outside, char *why)
+{
+    const crash_scenario *scenario = explorer->scenario;
+    uint64_t opened = 0;
+    why[0] = '\0';
+    if (explorer->memo != NULL) {
+        opened = scenario->open(scenario->context, image_ops(explorer->walk->image));
+    }
+    if (opened == 0) {
+        return check_image(explorer, why);
+    }
+    opened = crash_mix(opened ^ crash_mix(crash_walk_shape(explorer->walk) ^ outside));
+    const int64_t known = crash_memo_find(explorer->memo, opened, explorer->walk->hashes);
+    return known >= 0 ? known_commit(explorer, known, why) : finish_watched(explorer, opened, why);
 }
 
 /* --- Shrinking --------------------------------------------------------------------------------- */
@@ -275,7 +365,8 @@ static void explore_recovery(crash_explorer *explorer, uint64_t key)
         record_fs_log(record), options->coarse_bytes != 0 ? options->coarse_bytes : UINT64_MAX);
     crash_explorer nested = *explorer;
     nested.walk = crash_walk_create(plan);
-    nested.salt = crash_mix(key);
+    nested.memo = explorer->memo != NULL ? crash_memo_create() : NULL;
+    nested.salt = key ^ explorer->walk->names_key; /* the key of what its log begins with */
     nested.nested = true;
     nested.torn_count = 0;
     const uint64_t states =
@@ -285,30 +376,59 @@ static void explore_recovery(crash_explorer *explorer, uint64_t key)
         crash_explore_point(&nested, i, share > 1 ? share : 1);
     }
     explorer->stopped = nested.stopped;
+    crash_memo_destroy(nested.memo);
     crash_walk_destroy(nested.walk);
     crash_plan_destroy(plan);
     record_fs_destroy(record);
 }
 
-void crash_verdict_try(crash_explorer *explorer)
+static void count_state(const crash_explorer *explorer, bool is_new)
 {
     crash_shared *shared = explorer->shared;
-    const uint64_t key = state_key(explorer);
-    char why[CRASH_WHY_BYTES];
-    if (!set_insert(shared, key)) {
-        atomic_fetch_add_explicit(&shared->duplicates, 1, memory_order_relaxed);
-        return;
-    }
-    explorer->status->ordinal = explorer->tried;
-    atomic_fetch_add_explicit(&explorer->status->beats, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&shared->states, 1, memory_order_relaxed);
-    if (explorer->nested) {
+    atomic_fetch_add_explicit(is_new ? &shared->states : &shared->duplicates, 1,
+                              memory_order_relaxed);
+    if (is_new && explorer->nested) {
         atomic_fetch_add_explicit(&shared->nested, 1, memory_order_relaxed);
     }
-    if (check_state(explorer, why) != 0) {
+    if (is_new && explorer->alike) {
+        atomic_fetch_add_explicit(&shared->alike, 1, memory_order_relaxed);
+    }
+}
+
+/* Hashes and key follow what was garbled, or (false) come back. */
+static uint64_t torn_hash(crash_explorer *explorer, bool torn)
+{
+    uint64_t outside = 0;
+    for (uint32_t i = 0; i < explorer->torn_count; i++) {
+        const crash_torn *unit = &explorer->torn[i];
+        outside = crash_mix(outside +
+                            crash_walk_hash_torn(explorer->walk, unit->index, unit->tear, torn));
+    }
+    return outside;
+}
+
+void crash_verdict_try(crash_explorer *explorer)
+{
+    char why[CRASH_WHY_BYTES];
+    int64_t commit = 0;
+    image_prepare(explorer);
+    const uint64_t outside = torn_hash(explorer, true);
+    const uint64_t key = image_key(explorer, outside);
+    const uint64_t state = state_key(explorer, key);
+    const bool is_new_state = set_insert(explorer->shared, state);
+    explorer->alike = false;
+    if (is_new_state) {
+        explorer->status->ordinal = explorer->tried;
+        atomic_fetch_add_explicit(&explorer->status->beats, 1, memory_order_relaxed);
+        commit = check_quickly(explorer, outside, why);
+    }
+    count_state(explorer, is_new_state && set_insert(explorer->shared, key));
+    image_undo(explorer->walk->image);
+    (void)torn_hash(explorer, false);
+    if (commit < 0) {
         shrink_and_report(explorer);
-    } else if (!explorer->nested && explorer->options->nested_every != 0 &&
-               key % explorer->options->nested_every == 0) {
+    } else if (is_new_state && !explorer->nested && explorer->options->nested_every != 0 &&
+               state % explorer->options->nested_every == 0) {
         explore_recovery(explorer, key);
         explorer->status->point = explorer->point->op;
     }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 /* Room beyond what the log wrote, for what recovery and later commits add to a file. */
 #define WALK_ROOM_BYTES ((uint64_t)64 << 20)
 
@@ -31,6 +33,7 @@ static void sector_resolve(crash_walk *walk, uint32_t sector)
     if (version == walk->current[sector]) {
         return;
     }
+    walk->hashes[sector] = entries[version].hash;
     if (entries[version].hash == entries[walk->current[sector]].hash) {
         walk->current[sector] = version; /* the same bytes */
         return;
@@ -123,7 +126,8 @@ static void names_resolve(crash_walk *walk)
     for (uint32_t i = 0; i < names.count; i++) {
         walk->reachable[names.node[i]] = true;
         image_add_name(walk->image, log->names[names.name[i]], names.node[i]);
-        walk->names_key ^= crash_mix((uint64_t)names.name[i] << 32 | (names.node[i] + 1u));
+        const char *path = log->names[names.name[i]];
+        walk->names_key ^= lofti_hash(path, strlen(path), names.node[i]);
     }
 }
 
@@ -140,6 +144,19 @@ static void unit_resolve(crash_walk *walk, uint32_t unit_idx)
     }
 }
 
+/* What is zeros need not be written: a new image is. */
+static void base_put(crash_walk *walk, uint32_t node, const crash_node *base)
+{
+    static const uint8_t zeros[CRASH_BLOCK_BYTES];
+    for (uint64_t off = 0; off < base->base_bytes; off += CRASH_BLOCK_BYTES) {
+        const uint64_t left = base->base_bytes - off;
+        const size_t bytes = left < CRASH_BLOCK_BYTES ? (size_t)left : CRASH_BLOCK_BYTES;
+        if (memcmp(base->base + off, zeros, bytes) != 0) {
+            image_put(walk->image, node, off, base->base + off, bytes);
+        }
+    }
+}
+
 crash_walk *crash_walk_create(const crash_plan *plan)
 {
     crash_walk *walk = array(1, sizeof *walk);
@@ -153,16 +170,17 @@ crash_walk *crash_walk_create(const crash_plan *plan)
     walk->newest = array(plan->sector_count, sizeof *walk->newest);
     walk->forced = array(plan->sector_count, sizeof *walk->forced);
     walk->current = array(plan->sector_count, sizeof *walk->current);
+    walk->hashes = array(plan->sector_count, sizeof *walk->hashes);
+    walk->waiting = array(plan->unit_count, sizeof *walk->waiting);
     walk->pending = array(plan->unit_count, sizeof *walk->pending);
     for (uint32_t i = 0; i < plan->sector_count; i++) {
         walk->newest[i] = walk->forced[i] = walk->current[i] = plan->sectors[i].initial;
+        walk->hashes[i] = plan->entries[plan->sectors[i].initial].hash;
     }
     for (uint32_t node = 0; node < plan->log->node_count; node++) {
         const crash_node *base = &plan->nodes[node];
         image_set_size(walk->image, node, base->base_bytes);
-        if (base->base_bytes > 0) {
-            image_put(walk->image, node, 0, base->base, (size_t)base->base_bytes);
-        }
+        base_put(walk, node, base);
         walk->newest_size[node] = CRASH_NONE;
     }
     names_resolve(walk);
@@ -177,6 +195,8 @@ void crash_walk_destroy(crash_walk *walk)
         free(walk->newest);
         free(walk->forced);
         free(walk->current);
+        free(walk->hashes);
+        free(walk->waiting);
         free(walk->pending);
         free(walk);
     }
@@ -222,42 +242,69 @@ static bool unit_is_dead(const crash_walk *walk, uint32_t unit_idx)
 /* The flush at `op` has returned. */
 static void flush_done(crash_walk *walk, uint32_t op)
 {
-    for (uint32_t i = 0; i < walk->pending_count; i++) {
-        if (walk->plan->units[walk->pending[i]].forced_at == op) {
-            unit_force(walk, walk->pending[i]);
+    for (uint32_t i = 0; i < walk->waiting_count; i++) {
+        if (walk->plan->units[walk->waiting[i]].forced_at == op) {
+            unit_force(walk, walk->waiting[i]);
         }
     }
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < walk->pending_count; i++) {
-        const uint32_t unit = walk->pending[i];
+    for (uint32_t i = 0; i < walk->waiting_count; i++) {
+        const uint32_t unit = walk->waiting[i];
         if (!walk->chosen[unit] && !unit_is_dead(walk, unit)) {
-            walk->pending[kept++] = unit;
+            walk->waiting[kept++] = unit;
         }
     }
-    walk->pending_count = kept;
+    walk->waiting_count = kept;
+}
+
+/* Whatever is chosen, its sectors hold the same. */
+static bool unit_is_inert(const crash_walk *walk, uint32_t unit_idx)
+{
+    const crash_unit *unit = &walk->plan->units[unit_idx];
+    const crash_entry *entries = walk->plan->entries;
+    for (uint32_t i = 0; i < unit->entry_count; i++) {
+        const uint32_t sector = entries[unit->entry_first + i].sector;
+        const uint32_t forced = walk->forced[sector];
+        for (uint32_t at = walk->newest[sector]; at != forced; at = entries[at].older) {
+            if (entries[at].hash != entries[forced].hash) {
+                return false;
+            }
+        }
+    }
+    return unit->kind == CRASH_UNIT_DATA;
+}
+
+static void op_begin(crash_walk *walk, uint32_t op)
+{
+    const crash_plan *plan = walk->plan;
+    for (uint32_t unit = plan->op_units[op]; unit < plan->op_units[op + 1]; unit++) {
+        walk->waiting[walk->waiting_count++] = unit;
+        for (uint32_t i = 0; i < plan->units[unit].entry_count; i++) {
+            const uint32_t version = plan->units[unit].entry_first + i;
+            walk->newest[plan->entries[version].sector] = version;
+        }
+        if (plan->units[unit].kind == CRASH_UNIT_SIZE) {
+            walk->newest_size[plan->units[unit].node] = unit;
+        }
+    }
 }
 
 void crash_walk_advance(crash_walk *walk, uint32_t op)
 {
-    const crash_plan *plan = walk->plan;
     for (uint32_t i = 0; i < walk->pending_count; i++) {
         crash_walk_choose(walk, i, false);
     }
     for (; walk->op < op; walk->op++) {
-        for (uint32_t unit = plan->op_units[walk->op]; unit < plan->op_units[walk->op + 1];
-             unit++) {
-            walk->pending[walk->pending_count++] = unit;
-            for (uint32_t i = 0; i < plan->units[unit].entry_count; i++) {
-                const uint32_t version = plan->units[unit].entry_first + i;
-                walk->newest[plan->entries[version].sector] = version;
-            }
-            if (plan->units[unit].kind == CRASH_UNIT_SIZE) {
-                walk->newest_size[plan->units[unit].node] = unit;
-            }
-        }
-        const record_op *done = &plan->log->ops[walk->op];
+        op_begin(walk, walk->op);
+        const record_op *done = &walk->plan->log->ops[walk->op];
         if ((done->kind == RECORD_SYNC || done->kind == RECORD_SYNC_FOLDER) && !done->failed) {
             flush_done(walk, walk->op);
+        }
+    }
+    walk->pending_count = 0;
+    for (uint32_t i = 0; i < walk->waiting_count; i++) {
+        if (!unit_is_inert(walk, walk->waiting[i])) {
+            walk->pending[walk->pending_count++] = walk->waiting[i];
         }
     }
     names_resolve(walk);
@@ -283,6 +330,17 @@ uint64_t crash_walk_key(const crash_walk *walk)
         }
     }
     return key;
+}
+
+uint64_t crash_walk_shape(const crash_walk *walk)
+{
+    uint64_t shape = walk->names_key;
+    for (uint32_t node = 0; node < walk->plan->log->node_count; node++) {
+        if (walk->reachable[node]) {
+            shape ^= size_key(node, image_size(walk->image, node));
+        }
+    }
+    return shape;
 }
 
 bool crash_walk_can_tear(const crash_walk *walk, uint32_t index)
@@ -326,6 +384,38 @@ void crash_walk_tear(crash_walk *walk, uint32_t index, enum crash_tear tear)
         default: image_poke(walk->image, unit->node, off, garbage, CRASH_SECTOR_BYTES); break;
         }
     }
+}
+
+/* Returns: what is added to the hash of what lies outside the plan. */
+static uint64_t hash_again(crash_walk *walk, uint32_t node, uint32_t number, bool torn)
+{
+    const crash_plan *plan = walk->plan;
+    const uint32_t sector = crash_plan_sector(plan, node, number);
+    const uint8_t *data = image_raw(walk->image, node, number);
+    if (sector == CRASH_NONE) {
+        return crash_plan_hash(node, number, data);
+    }
+    const uint64_t before = walk->hashes[sector];
+    walk->hashes[sector] =
+        torn ? crash_plan_hash(node, number, data) : plan->entries[walk->current[sector]].hash;
+    walk->node_key[node] ^= before ^ walk->hashes[sector];
+    return 0;
+}
+
+uint64_t crash_walk_hash_torn(crash_walk *walk, uint32_t index, enum crash_tear tear, bool torn)
+{
+    const crash_plan *plan = walk->plan;
+    const crash_unit *unit = &plan->units[walk->pending[index]];
+    const uint32_t reach = tear == CRASH_TEAR_BLOCK ? CRASH_BLOCK_BYTES / CRASH_SECTOR_BYTES : 1;
+    uint64_t outside = 0;
+    for (uint32_t i = 0; i < unit->entry_count; i++) {
+        const uint32_t middle = plan->sectors[plan->entries[unit->entry_first + i].sector].number;
+        const uint32_t first = middle / reach * reach;
+        for (uint32_t number = first; number < first + reach; number++) {
+            outside = crash_mix(outside + hash_again(walk, unit->node, number, torn));
+        }
+    }
+    return outside;
 }
 
 void crash_walk_describe(const crash_walk *walk, uint32_t index, char *text, size_t text_bytes)

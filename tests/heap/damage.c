@@ -122,6 +122,7 @@ static void world_find_chunks(loft_test_damage *world)
 void loft_test_damage_make(loft_test_damage *out, bool small)
 {
     *out = (loft_test_damage){.block_count = 0};
+    loft_test_heap_untold();
     if (small) {
         loft_test_heap_make_fixed(&out->test, 1 << 20);
         world_fill_small(out);

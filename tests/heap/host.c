@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "format/chunk.h"
+#include "heap/annotate.h"
 #include "support/test.h"
 
 static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
@@ -100,6 +101,13 @@ static void host_make(loft_test_heap *out, uint64_t bytes, uint64_t reserve_byte
     LOFT_CHECK_OK(lofti_heap_attach(out->base, bytes, false, &host, &out->heap));
 }
 
+void loft_test_heap_untold(void)
+{
+#if LOFTI_ANNOTATE
+    lofti_annotate_off = true;
+#endif
+}
+
 void loft_test_heap_make(loft_test_heap *out, uint64_t reserve_bytes)
 {
     *out = (loft_test_heap){0};
@@ -166,4 +174,28 @@ void loft_test_heap_end(loft_test_heap *test)
     lofti_heap_detach(test->heap);
     LOFT_CHECK_EQ_UINT(test->table_bytes, 0);
     LOFT_CHECK_SYS(munmap(test->base, test->reserve_bytes));
+}
+
+loft_arena *loft_test_heap_arena(uint64_t reserve_bytes)
+{
+    loft_arena_options options = LOFT_ARENA_OPTIONS_INIT;
+    loft_arena *arena = NULL;
+    options.reserve_bytes = reserve_bytes;
+    LOFT_CHECK_OK(loft_arena_open(NULL, LOFT_CREATE, &options, &arena));
+    return arena;
+}
+
+uint64_t loft_test_heap_pages_in(const void *at, uint64_t bytes)
+{
+    static unsigned char there[1 << 18];
+    const uint8_t *from = at;
+    uint64_t pages = 0;
+    for (uint64_t off = 0; off < bytes; off += sizeof there * 4096) {
+        const uint64_t part = bytes - off < sizeof there * 4096 ? bytes - off : sizeof there * 4096;
+        LOFT_CHECK_SYS(mincore((void *)(uintptr_t)(from + off), part, there));
+        for (uint64_t i = 0; i < part / 4096; i++) {
+            pages += there[i] & 1;
+        }
+    }
+    return pages;
 }

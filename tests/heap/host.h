@@ -28,6 +28,10 @@ typedef struct loft_test_heap {
     uint64_t gaps[LOFT_TEST_HEAP_GAP_WORDS]; /* the chunks that grow left out */
 } loft_test_heap;
 
+/* For tests that damage images, or copy or compare them byte by byte: AddressSanitizer and Valgrind are not told
+ * which bytes of a heap are free. Before the first heap. */
+void loft_test_heap_untold(void);
+
 /* A new heap that may grow to reserve_bytes; the first chunk is there. */
 void loft_test_heap_make(loft_test_heap *out, uint64_t reserve_bytes);
 /* A new heap in a buffer of exactly `bytes`. */
@@ -44,5 +48,10 @@ uint64_t loft_test_heap_faults(loft_test_heap *test, bool loud);
 uint64_t loft_test_heap_live(loft_test_heap *test);
 /* Detaches, checks that no table is left, unmaps. */
 void loft_test_heap_end(loft_test_heap *test);
+
+/* An anonymous arena of so much address space. */
+loft_arena *loft_test_heap_arena(uint64_t reserve_bytes);
+/* Pages in memory of [at, at + bytes). */
+uint64_t loft_test_heap_pages_in(const void *at, uint64_t bytes);
 
 #endif /* LOFT_TESTS_HEAP_HOST_H */

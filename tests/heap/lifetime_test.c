@@ -10,17 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "heap/host.h"
 #include "loft/arena.h"
 #include "support/test.h"
-
-static loft_arena *open_arena(uint64_t reserve_bytes)
-{
-    loft_arena_options options = LOFT_ARENA_OPTIONS_INIT;
-    loft_arena *arena = NULL;
-    options.reserve_bytes = reserve_bytes;
-    LOFT_CHECK_OK(loft_arena_open(NULL, LOFT_CREATE, &options, &arena));
-    return arena;
-}
 
 static loft_arena_statistics stats_of(loft_arena *arena)
 {
@@ -32,19 +24,10 @@ static loft_arena_statistics stats_of(loft_arena *arena)
 /* Bytes of the arena that are in memory. */
 static uint64_t resident(loft_arena *arena)
 {
-    static unsigned char there[1 << 20];
     loft_arena_info info = {.struct_bytes = sizeof info};
     LOFT_CHECK_OK(loft_arena_describe(arena, &info));
-    uint64_t pages = 0;
-    for (uint64_t off = 0; off < info.reserve_bytes; off += sizeof there * 4096) {
-        const uint64_t rest = info.reserve_bytes - off;
-        const uint64_t bytes = rest < sizeof there * 4096 ? rest : sizeof there * 4096;
-        LOFT_CHECK_SYS(mincore((void *)(uintptr_t)(info.mapped_at + off), bytes, there));
-        for (uint64_t i = 0; i < bytes / 4096; i++) {
-            pages += there[i] & 1;
-        }
-    }
-    return pages * 4096;
+    return loft_test_heap_pages_in((const void *)(uintptr_t)info.mapped_at, info.reserve_bytes) *
+           4096;
 }
 
 static void check_arena(loft_arena *arena)
@@ -109,7 +92,7 @@ static void check_grown(const char *what, uint64_t before, uint64_t after, uint6
 
 LOFT_TEST(heap_lifetime, ten_thousand_threads_leave_nothing)
 {
-    loft_arena *arena = open_arena((uint64_t)1 << 30);
+    loft_arena *arena = loft_test_heap_arena((uint64_t)1 << 30);
     short_life lives[AT_ONCE] = {{.arena = NULL}};
     for (uint32_t i = 0; i < AT_ONCE; i++) {
         lives[i].arena = arena;
@@ -133,6 +116,154 @@ LOFT_TEST(heap_lifetime, ten_thousand_threads_leave_nothing)
     check_grown("resident", resident_before, resident(arena), before.heap_bytes);
     check_arena(arena);
     LOFT_CHECK_OK(loft_arena_close(arena));
+}
+
+/* Destructors of other keys run before, beside and after the heap's own, and may allocate and free in the last round,
+ * after which no destructor runs again. */
+static pthread_key_t late_key;
+static loft_arena *late_arena;
+
+static void late_run(void *block)
+{
+    static __thread unsigned rounds;
+    loft_arena_free(late_arena, block);
+    loft_arena_free(late_arena, loft_arena_aligned_alloc(late_arena, 64, 100000));
+    if (++rounds < 4 /* _POSIX_THREAD_DESTRUCTOR_ITERATIONS */) {
+        (void)pthread_setspecific(late_key, loft_arena_malloc(late_arena, 100));
+    }
+}
+
+static void *late_thread(void *unused)
+{
+    (void)pthread_setspecific(late_key, loft_arena_malloc(late_arena, 100));
+    return unused;
+}
+
+LOFT_TEST(heap_lifetime, threads_that_allocate_while_they_end_leave_nothing)
+{
+    late_arena = loft_test_heap_arena((uint64_t)1 << 30);
+    const loft_arena_statistics before = stats_of(late_arena);
+    LOFT_CHECK_EQ_INT(pthread_key_create(&late_key, late_run), 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        pthread_t thread;
+        LOFT_CHECK_EQ_INT(pthread_create(&thread, NULL, late_thread, NULL), 0);
+        LOFT_CHECK_EQ_INT(pthread_join(thread, NULL), 0);
+    }
+    const loft_arena_statistics after = stats_of(late_arena);
+    LOFT_CHECK_EQ_UINT(after.thread_count, before.thread_count);
+    LOFT_CHECK_EQ_UINT(after.live_blocks, before.live_blocks);
+    check_arena(late_arena);
+    LOFT_CHECK_EQ_INT(pthread_key_delete(late_key), 0);
+    LOFT_CHECK_OK(loft_arena_close(late_arena));
+}
+
+/* Memory of the whole process, which counts what else a thread costs: so the same threads are run once
+ * without the arena, and only what is more than that is the arena's. */
+typedef struct growth {
+    bool uses_arena;
+    uint64_t private_before, private_after, mapped_before, mapped_after, tables_before,
+        tables_after;
+    uint64_t process_before, process_after;
+} growth;
+
+enum { LIVE_BLOCKS = 16384, LIVE_BYTES = 4000, WAVES = 1250, WAVE_BLOCKS = 40 };
+
+static uint64_t process_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    LOFT_CHECK_NOT_NULL(file);
+    LOFT_CHECK_EQ_INT(fscanf(file, "%*u %llu", &pages), 1);
+    (void)fclose(file);
+    return pages * 4096;
+}
+
+static void *wave_run(void *context)
+{
+    loft_arena *arena = context;
+    for (uint32_t round = 0; arena != NULL && round < 3; round++) {
+        void *own[WAVE_BLOCKS];
+        for (size_t i = 0; i < WAVE_BLOCKS; i++) {
+            own[i] = loft_arena_calloc(arena, 1, 16 + i * i * 5);
+            LOFT_CHECK_NOT_NULL(own[i]);
+        }
+        for (size_t i = 0; i < WAVE_BLOCKS; i++) {
+            loft_arena_free(arena, own[i]);
+        }
+    }
+    return NULL;
+}
+
+static void grow(void *context)
+{
+    growth *own = context;
+    loft_arena *arena = loft_test_heap_arena((uint64_t)1 << 30);
+    for (uint32_t i = 0; i < LIVE_BLOCKS; i++) {
+        memset(loft_arena_malloc(arena, LIVE_BYTES), 1, LIVE_BYTES);
+    }
+    const loft_arena_statistics before = stats_of(arena);
+    own->process_before = process_bytes();
+    for (uint32_t wave = 0; wave < WAVES; wave++) {
+        pthread_t threads[AT_ONCE];
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            void *use = own->uses_arena ? arena : NULL;
+            LOFT_CHECK_EQ_INT(pthread_create(&threads[i], NULL, wave_run, use), 0);
+        }
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            LOFT_CHECK_EQ_INT(pthread_join(threads[i], NULL), 0);
+        }
+    }
+    own->process_after = process_bytes();
+    const loft_arena_statistics after = stats_of(arena);
+    own->private_before = before.private_bytes;
+    own->private_after = after.private_bytes;
+    own->mapped_before = before.mapped_bytes;
+    own->mapped_after = after.mapped_bytes;
+    own->tables_before = before.table_bytes;
+    own->tables_after = after.table_bytes;
+    LOFT_CHECK_EQ_UINT(after.live_bytes, before.live_bytes);
+    LOFT_CHECK_EQ_UINT(after.thread_count, before.thread_count);
+    check_arena(arena);
+    LOFT_CHECK_OK(loft_arena_close(arena));
+}
+
+static bool process_bytes_tell(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return false; /* shadow memory grows with every address that was ever used */
+#else
+    return loft_test_on_valgrind() == 0;
+#endif
+}
+
+LOFT_TEST(heap_lifetime, memory_returns_to_the_start)
+{
+    growth *runs =
+        mmap(NULL, 2 * sizeof *runs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    LOFT_CHECK_TRUE(runs != MAP_FAILED);
+    for (uint32_t i = 0; i < 2; i++) {
+        loft_test_child child;
+        runs[i].uses_arena = i == 1;
+        loft_test_run_child(grow, &runs[i], &child);
+        if (child.exit_code != 0) {
+            LOFT_FAIL("run %u: code %d, signal %d:\n%s", i, child.exit_code, child.signal,
+                      child.output);
+        }
+    }
+    const growth *with = &runs[1];
+    check_grown("memory of the arena", with->private_before, with->private_after,
+                with->private_before);
+    /* Address space is kept for the next threads: no more than one wave needed, a slab for each block. */
+    LOFT_CHECK_LE_UINT(with->mapped_after,
+                       with->mapped_before + (uint64_t)AT_ONCE * WAVE_BLOCKS * (128 << 10));
+    check_grown("tables", with->tables_before, with->tables_after, with->tables_before);
+    if (process_bytes_tell()) {
+        const uint64_t without = runs[0].process_after - runs[0].process_before;
+        (void)fprintf(stderr, "threads alone: %llu\n", (unsigned long long)without);
+        check_grown("process", with->process_before + without, with->process_after,
+                    with->process_before);
+    }
+    LOFT_CHECK_SYS(munmap(runs, 2 * sizeof *runs));
 }
 
 static pthread_barrier_t meeting;
@@ -165,7 +296,7 @@ LOFT_TEST(heap_lifetime, arenas_and_threads_end_in_either_order)
         pthread_t threads[AT_ONCE];
         meeting_life life = {.frees = round % 2 == 0};
         for (uint32_t i = 0; i < 3; i++) {
-            life.arenas[i] = open_arena(64 << 20);
+            life.arenas[i] = loft_test_heap_arena(64 << 20);
         }
         LOFT_CHECK_EQ_INT(pthread_barrier_init(&meeting, NULL, AT_ONCE + 1), 0);
         for (uint32_t i = 0; i < AT_ONCE; i++) {
@@ -196,7 +327,7 @@ LOFT_TEST(heap_lifetime, hundreds_of_arenas_in_one_thread)
     static uint64_t *blocks[ARENAS][ARENA_BLOCKS];
     loft_test_random random = {loft_test_seed()};
     for (uint32_t i = 0; i < ARENAS; i++) {
-        arenas[i] = open_arena(16 << 20);
+        arenas[i] = loft_test_heap_arena(16 << 20);
     }
     for (uint32_t step = 0; step < 60000; step++) {
         const uint32_t i = (uint32_t)loft_test_random_below(&random, ARENAS);
@@ -213,7 +344,7 @@ LOFT_TEST(heap_lifetime, hundreds_of_arenas_in_one_thread)
         }
         if (step % 1000 == 999) { /* one ends, another begins */
             LOFT_CHECK_OK(loft_arena_close(arenas[i]));
-            arenas[i] = open_arena(16 << 20);
+            arenas[i] = loft_test_heap_arena(16 << 20);
             memset(blocks[i], 0, sizeof blocks[i]);
         }
     }
@@ -271,7 +402,7 @@ static void fork_wait(pid_t child)
 
 LOFT_TEST(heap_lifetime, a_forked_process_has_its_own)
 {
-    loft_arena *arena = open_arena((uint64_t)1 << 30);
+    loft_arena *arena = loft_test_heap_arena((uint64_t)1 << 30);
     for (uint64_t round = 0; round < 5; round++) {
         fork_fill(arena, round);
         const pid_t child = fork();
@@ -309,7 +440,7 @@ static void *churn(void *context)
 LOFT_TEST(heap_lifetime, a_fork_amid_busy_threads)
 {
     pthread_t threads[CHURN_THREADS];
-    loft_arena *arena = open_arena((uint64_t)1 << 30);
+    loft_arena *arena = loft_test_heap_arena((uint64_t)1 << 30);
     for (uint32_t i = 0; i < CHURN_THREADS; i++) {
         LOFT_CHECK_EQ_INT(pthread_create(&threads[i], NULL, churn, arena), 0);
     }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "heap/host.h"
 #include "loft/arena.h"
 #include "loft/pool.h"
 #include "support/test.h"
@@ -207,6 +208,7 @@ static void act_by_default(void *context)
 /* Anonymous: a child has it as it was; a file arena stays with the process that opened it. */
 LOFT_TEST(heap_misuse_public, a_handler_that_returns)
 {
+    loft_test_heap_untold();
     place_make(NULL);
     place_open_other();
     for (size_t i = 0; i < KINDS; i++) {
@@ -256,6 +258,7 @@ static void reopen_and_die(void *context) { reopen_and(act, context); }
 
 LOFT_TEST(heap_misuse_public, after_reopening)
 {
+    loft_test_heap_untold();
     for (size_t i = 0; i < KINDS; i++) {
         loft_test_child child;
         struct kind *kind = (struct kind *)(uintptr_t)&kinds[i];

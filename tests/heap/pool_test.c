@@ -217,6 +217,7 @@ static void ignore(void *context, const loft_misuse *misuse)
 LOFT_TEST(heap_pool, every_damage_is_found_and_none_is_followed)
 {
     int misuses = 0;
+    loft_test_heap_untold();
     loft_set_misuse_handler(ignore, &misuses);
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         three world;
@@ -274,6 +275,7 @@ LOFT_TEST(heap_pool, spans_that_no_pool_has_are_reported)
 
 LOFT_TEST(heap_pool, the_image_may_lie_anywhere)
 {
+    loft_test_heap_untold();
     three world;
     three_make(&world);
     const uint64_t off = (uint64_t)((uint8_t *)world.pool - world.test.base);

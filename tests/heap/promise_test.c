@@ -10,30 +10,6 @@
 #include "loft/arena.h"
 #include "support/test.h"
 
-static loft_arena *open_arena(uint64_t reserve_bytes)
-{
-    loft_arena_options options = LOFT_ARENA_OPTIONS_INIT;
-    loft_arena *arena = NULL;
-    options.reserve_bytes = reserve_bytes;
-    LOFT_CHECK_OK(loft_arena_open(NULL, LOFT_CREATE, &options, &arena));
-    return arena;
-}
-
-/* Pages in memory of [at, at + bytes). */
-static uint64_t pages_in(const uint8_t *at, uint64_t bytes)
-{
-    static unsigned char there[1 << 16];
-    uint64_t pages = 0;
-    for (uint64_t off = 0; off < bytes; off += sizeof there * 4096) {
-        const uint64_t part = bytes - off < sizeof there * 4096 ? bytes - off : sizeof there * 4096;
-        LOFT_CHECK_SYS(mincore((void *)(uintptr_t)(at + off), part, there));
-        for (uint64_t i = 0; i < part / 4096; i++) {
-            pages += there[i] & 1;
-        }
-    }
-    return pages;
-}
-
 /* --- Pages that are not touched ------------------------------------------------------------- */
 
 static const size_t sizes[] = {16, 64, 200, 1000, 5000, 65536, 100000, 1 << 20, 6 << 20};
@@ -93,7 +69,7 @@ static uint64_t metadata_share(size_t bytes, uint64_t total_bytes)
         }
         block[bytes - 1] = 1;
     }
-    const uint64_t pages = pages_in(test.base, test.usable_bytes);
+    const uint64_t pages = loft_test_heap_pages_in(test.base, test.usable_bytes);
     loft_test_heap_end(&test);
     const uint64_t block_pages = total_bytes / 4096;
     LOFT_CHECK_GE_UINT(pages, block_pages);
@@ -119,11 +95,11 @@ LOFT_TEST(heap_promise, a_fresh_heap_is_small)
 {
     loft_test_heap test;
     loft_test_heap_make(&test, (uint64_t)1 << 40);
-    LOFT_CHECK_LE_UINT(pages_in(test.base, test.usable_bytes), 2);
+    LOFT_CHECK_LE_UINT(loft_test_heap_pages_in(test.base, test.usable_bytes), 2);
     for (size_t bytes = 16; bytes <= 256; bytes += 16) {
         memset(lofti_heap_malloc(test.heap, bytes), 1, bytes);
     }
-    const uint64_t pages = pages_in(test.base, test.usable_bytes);
+    const uint64_t pages = loft_test_heap_pages_in(test.base, test.usable_bytes);
     (void)fprintf(stderr, "%llu KiB for 16 blocks of 16 sizes\n", (unsigned long long)pages * 4);
     LOFT_CHECK_LE_UINT(pages, 16 + 16); /* a page for each class, and 64 KiB */
     loft_test_heap_end(&test);
@@ -131,7 +107,7 @@ LOFT_TEST(heap_promise, a_fresh_heap_is_small)
     for (uint32_t i = 0; i < 20; i++) {
         memset(lofti_heap_malloc(test.heap, 40), 1, 40);
     }
-    const uint64_t few = pages_in(test.base, test.usable_bytes);
+    const uint64_t few = loft_test_heap_pages_in(test.base, test.usable_bytes);
     (void)fprintf(stderr, "%llu KiB for 20 blocks of one size\n", (unsigned long long)few * 4);
     LOFT_CHECK_LT_UINT(few, 16);
     loft_test_heap_end(&test);
@@ -144,7 +120,7 @@ LOFT_TEST(heap_promise, memory_follows_the_live_set_down)
     enum { BIG = 500, SMALL = 60000 };
     static void *big[BIG];
     static void *small[SMALL];
-    loft_arena *arena = open_arena((uint64_t)8 << 30);
+    loft_arena *arena = loft_test_heap_arena((uint64_t)8 << 30);
     loft_arena_info info = {.struct_bytes = sizeof info};
     LOFT_CHECK_OK(loft_arena_describe(arena, &info));
     const uint8_t *base = (const uint8_t *)(uintptr_t)info.mapped_at;
@@ -156,7 +132,7 @@ LOFT_TEST(heap_promise, memory_follows_the_live_set_down)
         small[i] = loft_arena_malloc(arena, 4000);
         memset(small[i], 1, 4000);
     }
-    const uint64_t most = pages_in(base, (uint64_t)2 << 30);
+    const uint64_t most = loft_test_heap_pages_in(base, (uint64_t)2 << 30);
     LOFT_CHECK_GE_UINT(most, (uint64_t)(BIG + SMALL / 256) * 256 * 9 / 10);
     for (uint32_t i = 0; i < BIG; i++) {
         loft_arena_free(arena, big[i]);
@@ -164,7 +140,7 @@ LOFT_TEST(heap_promise, memory_follows_the_live_set_down)
     for (uint32_t i = 0; i < SMALL; i++) {
         loft_arena_free(arena, small[i]);
     }
-    const uint64_t least = pages_in(base, (uint64_t)2 << 30);
+    const uint64_t least = loft_test_heap_pages_in(base, (uint64_t)2 << 30);
     (void)fprintf(stderr, "%llu MiB, then %llu MiB\n", (unsigned long long)most / 256,
                   (unsigned long long)least / 256);
     LOFT_CHECK_LE_UINT(least, (96 + 4 + 5 * 4) * 256);
@@ -175,7 +151,7 @@ LOFT_TEST(heap_promise, memory_follows_the_live_set_down)
 
 LOFT_TEST(heap_promise, blocks_beyond_4_gib)
 {
-    loft_arena *arena = open_arena((uint64_t)64 << 30);
+    loft_arena *arena = loft_test_heap_arena((uint64_t)64 << 30);
     const size_t bytes = ((size_t)5 << 30) + 12345;
     uint8_t *block = loft_arena_malloc(arena, bytes);
     LOFT_CHECK_NOT_NULL(block);
@@ -250,6 +226,37 @@ LOFT_TEST(heap_promise, realloc_in_place)
     loft_test_heap_check(&test);
     LOFT_CHECK_EQ_UINT(loft_test_heap_live(&test), 4);
     loft_test_heap_end(&test);
+}
+
+/* The last block of the heap grows into what the host gives; not where that lies elsewhere, or is refused. */
+LOFT_TEST(heap_promise, realloc_asks_the_host_for_more)
+{
+    for (uint32_t way = 0; way < 4; way++) {
+        loft_test_heap test;
+        loft_test_heap_make(&test, (uint64_t)512 << 20);
+        uint8_t *block = lofti_heap_malloc(test.heap, 6 << 20);
+        block[0] = block[(6 << 20) - 1] = 9;
+        test.gap_every = way == 1 ? test.grow_calls + 1 : 0;
+        test.grow_left = way == 2 ? 0 : UINT32_MAX;
+        const size_t bytes = way == 3 ? (size_t)600 << 20 : (size_t)200 << 20;
+        uint8_t *grown = lofti_heap_realloc(test.heap, block, bytes);
+        if (way < 2) {
+            LOFT_CHECK_NOT_NULL(grown);
+            LOFT_CHECK_EQ_INT(grown == block, way == 0);
+            LOFT_CHECK_GE_UINT(lofti_heap_usable_size(test.heap, grown), bytes);
+            grown[bytes - 1] = 1;
+        } else {
+            LOFT_CHECK_NULL(grown);
+            LOFT_CHECK_EQ_INT(loft_last_code(), LOFT_ENOMEM);
+            grown = block;
+        }
+        LOFT_CHECK_EQ_INT(grown[0] + grown[(6 << 20) - 1], 18);
+        loft_test_heap_check(&test);
+        LOFT_CHECK_EQ_UINT(loft_test_heap_live(&test), 1);
+        lofti_heap_free(test.heap, grown);
+        loft_test_heap_check(&test);
+        loft_test_heap_end(&test);
+    }
 }
 
 /* Everything is filled, freed and asked for again as zeros. */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "heap/host.h"
 #include "heap/step.h"
 
 static loft_test_step step;
@@ -60,6 +61,7 @@ static void script_small(loft_test_step *at)
 
 LOFT_TEST(heap_step, a_small_buffer)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 1 << 20;
     loft_test_step_run(&step, script_small);
 }
@@ -84,6 +86,7 @@ static void script_slabs(loft_test_step *at)
 
 LOFT_TEST(heap_step, slabs)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 8 * LOFTI_CHUNK_BYTES;
     loft_test_step_run(&step, script_slabs);
 }
@@ -123,18 +126,21 @@ static void script_big(loft_test_step *at)
 
 LOFT_TEST(heap_step, spans)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 12 * LOFTI_CHUNK_BYTES;
     loft_test_step_run(&step, script_spans);
 }
 
 LOFT_TEST(heap_step, blocks_longer_than_a_chunk)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 16 * LOFTI_CHUNK_BYTES;
     loft_test_step_run(&step, script_big);
 }
 
 LOFT_TEST(heap_step, blocks_longer_than_a_chunk_in_memory_that_is_returned)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 16 * LOFTI_CHUNK_BYTES;
     step.returns = true;
     loft_test_step_run(&step, script_big);
@@ -208,6 +214,7 @@ static void script_shared(loft_test_step *at)
 
 LOFT_TEST(heap_step, frees_across_threads)
 {
+    loft_test_heap_untold(); /* images are copied and compared */
     step.bytes = 4 * LOFTI_CHUNK_BYTES;
     loft_test_step_run(&step, script_shared);
 }

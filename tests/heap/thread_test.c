@@ -281,3 +281,53 @@ LOFT_TEST(heap_thread, a_heap_may_end_before_its_threads)
         (void)pthread_barrier_destroy(&meeting);
     }
 }
+
+/* --- A chunk that several threads meet first ------------------------------------------------- */
+
+/* Blocks of 16 bytes in three chunks: many to enter, so that a chunk takes long to look at. */
+enum { FIRST_BLOCKS = 600000 };
+
+typedef struct first_met {
+    lofti_heap *heap;
+    void **blocks;
+    uint32_t count;
+} first_met;
+
+static void *free_all(void *context)
+{
+    const first_met *self = context;
+    lofti_heap_free(self->heap, self->blocks[0]); /* in the first chunk; the thread is known now */
+    (void)pthread_barrier_wait(&meeting);
+    for (uint32_t i = self->count; i-- > 1;) { /* the slabs that are entered last come first */
+        lofti_heap_free(self->heap, self->blocks[i]);
+    }
+    return NULL;
+}
+
+LOFT_TEST(heap_thread, a_chunk_may_be_met_by_many_at_once)
+{
+    static void *blocks[THREADS][FIRST_BLOCKS / THREADS];
+    const uint64_t rounds = loft_test_scale(20, 200, 2000);
+    loft_test_heap test;
+    loft_test_heap_make(&test, (uint64_t)1 << 30);
+    LOFT_CHECK_EQ_INT(pthread_barrier_init(&meeting, NULL, THREADS), 0);
+    for (uint64_t round = 0; round < rounds; round++) {
+        pthread_t threads[THREADS];
+        first_met each[THREADS];
+        for (uint32_t i = 0; i < FIRST_BLOCKS; i++) {
+            blocks[i % THREADS][i / THREADS] = lofti_heap_malloc(test.heap, 16);
+        }
+        /* Nobody has looked at the chunk now; the first to free does, and the others must wait. */
+        LOFT_CHECK_OK(lofti_heap_reload(test.heap));
+        for (uint32_t i = 0; i < THREADS; i++) {
+            each[i] = (first_met){test.heap, blocks[i], FIRST_BLOCKS / THREADS};
+            LOFT_CHECK_EQ_INT(pthread_create(&threads[i], NULL, free_all, &each[i]), 0);
+        }
+        for (uint32_t i = 0; i < THREADS; i++) {
+            LOFT_CHECK_EQ_INT(pthread_join(threads[i], NULL), 0);
+        }
+        expect_empty(&test);
+    }
+    (void)pthread_barrier_destroy(&meeting);
+    loft_test_heap_end(&test);
+}

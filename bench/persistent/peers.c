@@ -1,0 +1,40 @@
+/*
+ * peers.c - who takes part in the persistent group: heaps in files, at the heap benchmark's works.
+ *
+ * None of them makes anything durable while it is timed. PMDK's durable mode is not here: a pair flushes the
+ * device several times and takes half a millisecond, a round of this benchmark would last a minute; what durability
+ * costs is the commit benchmark's question.
+ */
+#include "heap_peer.h"
+
+HEAP_PEER(heap_peer_boost) = {
+    .name = "Boost.IP",
+    .worker = "persistent_boost",
+    .package = "libboost1.74-dev",
+    .what = "Boost.Interprocess managed_mapped_file, 3 GiB, rbtree_best_fit",
+    .on_file = true,
+};
+
+HEAP_PEER(heap_peer_pmemobj) = {
+    .name = "PMDK flush",
+    .worker = "persistent_pmemobj",
+    .package = "libpmemobj1",
+    .what = "libpmemobj atomic allocations, cache flushes only (PMEM_IS_PMEM_FORCE): not durable",
+    .on_file = true,
+};
+
+HEAP_PEER(heap_peer_memkind) = {
+    .name = "memkind",
+    .worker = "persistent_memkind",
+    .package = "libmemkind0",
+    .what = "memkind's pmem kind on a file: gone at the end",
+    .on_file = true,
+};
+
+HEAP_PEER(heap_peer_loft_file) = {
+    .name = "loft file",
+    .worker = "heap_loft",
+    .what = "arena in a file, shared library, no commit while timed",
+    .on_file = true,
+    .is_loft = true,
+};

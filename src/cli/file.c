@@ -1,0 +1,135 @@
+/*
+ * cli/file.c - arenas that are read, and files that are made.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+int lofti_cli_file_read(const char *path, loft_arena **out)
+{
+    /* Relocated: nothing here follows pointers but through loft_arena_resolve. */
+    return loft_arena_open(path, LOFT_RELOCATE, NULL, out);
+}
+
+int lofti_cli_file_use(const char *path)
+{
+    /* docs/format.md "Opening": a writer holds this byte exclusively. The question takes no lock. */
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    lock.l_start = (off_t)1 << 62;
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) {
+        return LOFTI_CLI_FILE_UNKNOWN;
+    }
+    const int answer = fcntl(file, F_OFD_GETLK, &lock);
+    (void)close(file);
+    return answer != 0              ? LOFTI_CLI_FILE_UNKNOWN
+           : lock.l_type == F_UNLCK ? LOFTI_CLI_FILE_FREE
+                                    : LOFTI_CLI_FILE_WRITER;
+}
+
+/* Whether the file at `path` begins as arenas do. */
+static bool file_is_arena(const char *path)
+{
+    static const char magic[8] = {'l', 'o', 'f', 't', '\r', '\n', 0x1a, '\n'};
+    char first[sizeof magic] = {0};
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) {
+        return false;
+    }
+    /* Any slot of three may be the torn one. */
+    bool found = false;
+    for (off_t slot = 0; slot < 3 && !found; slot++) {
+        found = pread(file, first, sizeof first, slot * 4096) == (ssize_t)sizeof first &&
+                memcmp(first, magic, sizeof magic) == 0;
+    }
+    (void)close(file);
+    return found;
+}
+
+/* Whether `path` may get a new file's name. */
+static bool file_may_replace(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0) {
+        return true; /* it is not there, or making the temporary will say why not */
+    }
+    if (!S_ISREG(info.st_mode)) {
+        fprintf(stderr, "loft: '%s' is no regular file and is not replaced\n", path);
+        return false;
+    }
+    if (file_is_arena(path)) {
+        fprintf(stderr, "loft: '%s' is an arena and is not replaced\n", path);
+        return false;
+    }
+    return true;
+}
+
+bool lofti_cli_file_begin(lofti_cli_file_draft *draft, const char *path, const char *like)
+{
+    static const char ending[] = ".XXXXXX";
+    *draft = (lofti_cli_file_draft){.path = path};
+    if (strcmp(path, "-") == 0) {
+        draft->stream = stdout;
+        return true;
+    }
+    if (!file_may_replace(path)) {
+        return false;
+    }
+    const size_t length = strlen(path);
+    draft->temporary = malloc(length + sizeof ending);
+    int file = -1;
+    if (draft->temporary != NULL) {
+        memcpy(draft->temporary, path, length);
+        memcpy(draft->temporary + length, ending, sizeof ending);
+        file = mkostemp(draft->temporary, O_CLOEXEC);
+    }
+    if (file >= 0) {
+        struct stat info;
+        draft->stream = fdopen(file, "w");
+        if (stat(like, &info) == 0) {
+            /* Root names are told in it: no more people may read it than the arena. */
+            (void)fchmod(file, S_IRUSR | S_IWUSR | (info.st_mode & (S_IRGRP | S_IROTH)));
+        }
+    }
+    if (draft->stream == NULL) {
+        fprintf(stderr, "loft: '%s' cannot be written: %s\n", path, strerror(errno));
+        if (file >= 0) {
+            (void)close(file);
+            (void)unlink(draft->temporary);
+        }
+        free(draft->temporary);
+        return false;
+    }
+    return true;
+}
+
+int lofti_cli_file_end(lofti_cli_file_draft *draft)
+{
+    if (draft->temporary == NULL) {
+        return LOFTI_CLI_FINE; /* main looks at standard output */
+    }
+    errno = 0;
+    bool fine = fflush(draft->stream) == 0 && ferror(draft->stream) == 0;
+    fine = fclose(draft->stream) == 0 && fine;
+    fine = fine && rename(draft->temporary, draft->path) == 0;
+    if (!fine) {
+        fprintf(stderr, "loft: '%s' cannot be written: %s\n", draft->path, strerror(errno));
+        (void)unlink(draft->temporary);
+    }
+    free(draft->temporary);
+    return fine ? LOFTI_CLI_FINE : LOFTI_CLI_FAILED;
+}
+
+void lofti_cli_file_drop(lofti_cli_file_draft *draft)
+{
+    if (draft->temporary != NULL) {
+        (void)fclose(draft->stream);
+        (void)unlink(draft->temporary);
+        free(draft->temporary);
+    }
+}

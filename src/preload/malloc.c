@@ -1,0 +1,161 @@
+/*
+ * preload/malloc.c - malloc and its relatives over one anonymous arena.
+ *
+ * With LD_PRELOAD these take the place of libc's. What is built upon them follows by itself: strdup and its kin,
+ * getline, C++'s new and delete in every form call them.
+ *
+ * Blocks are loft_arena's: a block freed twice, or an address that malloc never gave, ends the program with a
+ * sentence. As of POSIX: 16-byte alignment, malloc(0) is a block of its own, realloc(block, 0) frees it, failure is
+ * NULL with ENOMEM, free keeps errno.
+ *
+ * Threads, fork, signals: as libc's. A child goes on with a copy of the heap, whatever the parent's other threads
+ * did at that moment; no function here may be called in a signal handler.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap.h"
+
+#define LIKELY(x)          __builtin_expect(!!(x), 1)
+#define PRELOAD_PAGE_BYTES ((size_t)4096)
+
+/* Visible, when all else is hidden. Beside glibc's own declarations, some of which warn of NULL at compile time. */
+#pragma GCC visibility push(default)
+
+static bool is_pow2(size_t number) { return number != 0 && (number & (number - 1)) == 0; }
+
+/* NULL of any cause is ENOMEM to who calls malloc. */
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *malloc(size_t bytes)
+{
+    loft_arena *arena = lofti_preload_arena;
+    return LIKELY(arena != NULL) ? loft_arena_malloc(arena, bytes) : lofti_preload_early(1, bytes);
+}
+
+void free(void *block)
+{
+    loft_arena *arena = lofti_preload_arena;
+    /* Without an arena every block is early, and those stay. */
+    if (LIKELY(arena != NULL && !lofti_preload_is_early(block))) {
+        loft_arena_free(arena, block);
+    }
+}
+
+void *calloc(size_t count, size_t bytes)
+{
+    loft_arena *arena = lofti_preload_arena;
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, bytes, &total)) {
+        return no_memory();
+    }
+    /* The store's blocks are zero, and are handed out once. */
+    if (arena == NULL && (arena = lofti_preload_start()) == NULL) {
+        return lofti_preload_early(1, total);
+    }
+    return loft_arena_calloc(arena, 1, total);
+}
+
+static void *realloc_early(void *block, size_t bytes)
+{
+    void *moved = malloc(bytes);
+    if (moved != NULL) {
+        const size_t old = lofti_preload_early_size(block);
+        memcpy(moved, block, old < bytes ? old : bytes);
+    }
+    return moved;
+}
+
+void *realloc(void *block, size_t bytes)
+{
+    loft_arena *arena = lofti_preload_arena;
+    if (block == NULL) {
+        return malloc(bytes);
+    }
+    if (lofti_preload_is_early(block)) {
+        return bytes != 0 ? realloc_early(block, bytes) : NULL;
+    }
+    return loft_arena_realloc(arena, block, bytes);
+}
+
+void *reallocarray(void *block, size_t count, size_t bytes)
+{
+    size_t total = 0;
+    return __builtin_mul_overflow(count, bytes, &total) ? no_memory() : realloc(block, total);
+}
+
+/* Alignments above 2 MiB cannot be had. */
+static void *aligned(size_t alignment, size_t bytes)
+{
+    loft_arena *arena = lofti_preload_arena;
+    void *block = arena != NULL ? loft_arena_aligned_alloc(arena, alignment, bytes)
+                                : lofti_preload_early(alignment, bytes);
+    return block != NULL ? block : no_memory();
+}
+
+int posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    if (alignment % sizeof(void *) != 0 || !is_pow2(alignment)) {
+        return EINVAL;
+    }
+    const int saved = errno;
+    void *block = aligned(alignment, bytes);
+    errno = saved;
+    if (block == NULL) {
+        return ENOMEM;
+    }
+    *out = block;
+    return 0;
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    if (!is_pow2(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return aligned(alignment, bytes);
+}
+
+/* As glibc's: what is no power of two is taken for the next one. */
+void *memalign(size_t alignment, size_t bytes)
+{
+    size_t power = 1;
+    while (power < alignment && power <= SIZE_MAX / 2) {
+        power *= 2;
+    }
+    return aligned(power, bytes);
+}
+
+void *valloc(size_t bytes) { return aligned(PRELOAD_PAGE_BYTES, bytes); }
+
+void *pvalloc(size_t bytes)
+{
+    if (bytes > SIZE_MAX - PRELOAD_PAGE_BYTES) {
+        return no_memory();
+    }
+    const size_t pages = (bytes + PRELOAD_PAGE_BYTES - 1) / PRELOAD_PAGE_BYTES;
+    return aligned(PRELOAD_PAGE_BYTES, (pages != 0 ? pages : 1) * PRELOAD_PAGE_BYTES);
+}
+
+size_t malloc_usable_size(void *block)
+{
+    if (block == NULL) {
+        return 0;
+    }
+    return lofti_preload_is_early(block) ? lofti_preload_early_size(block)
+                                         : loft_arena_usable_size(lofti_preload_arena, block);
+}
+
+/* glibc's would look at its own heap, which is empty. */
+int malloc_trim(size_t pad)
+{
+    (void)pad;
+    return 0; /* free memory goes back by itself */
+}

@@ -1,0 +1,139 @@
+"""The benchmarks' report: comparing two results marks what changed beyond noise and nothing else; the page names
+who is absent, what was disturbed and which goals were missed.
+
+    report_test.py SOURCE [PROGRAM]
+
+PROGRAM, a benchmark that makes tables, is run for a real result, if it is given.
+"""
+
+import copy
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+SOURCE = sys.argv[1]
+sys.path.insert(0, os.path.join(SOURCE, "bench", "report"))
+
+import compare  # noqa: E402
+import page  # noqa: E402
+import plots  # noqa: E402
+
+ROUNDS = 25
+
+
+def rounds_of(values):
+    values = list(values)
+    ordered = sorted(values)
+    return {"median": compare.quantile(ordered, 0.5), "min": ordered[0],
+            "low": compare.quantile(ordered, 0.25), "max": ordered[-1], "noise": 0.0,
+            "values": values}
+
+
+def row_of(source, title, level, noise, more_is_better=False, low=False):
+    def series(factor):
+        return {"missing": "", "rounds": rounds_of(level * factor * (1 + noise * source.gauss(0, 1))
+                                                   for _ in range(ROUNDS))}
+    loft = series(1.5)
+    loft.update({"ratio_to_best_peer": 1.5, "goal_met": False})
+    return {"title": title, "unit": "ns", "more_is_better": more_is_better, "low": low, "best_peer": "peer",
+            "goal_ratio": 1.0, "goal": 0, "plot": "time", "x": level, "figures": {"peer": series(1), "loft": loft}}
+
+
+def planted(seed):
+    source = random.Random(seed)
+    columns = [{"name": "peer", "loft": False, "what": "", "version": "", "absent": ""},
+               {"name": "loft", "loft": True, "what": "", "version": "", "absent": ""},
+               {"name": "gone <one>", "loft": False, "what": "", "version": "", "absent": "it is not installed"}]
+    rows = [row_of(source, f"work {i}", 10.0 * (i + 1), 0.02) for i in range(8)]
+    rows.append(row_of(source, "noisy", 50, 0.3))
+    rows.append(row_of(source, "many", 80, 0.02, more_is_better=True))
+    group = {"commands": ["heap --quick"], "tables": [{"title": "T", "note": "", "competitors": columns, "rows": rows}],
+             "text": "", "failed": [], "machine": None, "disturbed_rounds": 0.0, "seconds": 1.0,
+             "others_share": 0.4, "disturbed": True}
+    rows.append(row_of(source, "bytes", 60, 0.02, low=True))
+    return {"format": 1, "mode": "quick", "date": "2000-01-01", "machine": {"compiler": "cc"},
+            "groups": {"heap": group}}
+
+
+def slow_down(results, title, competitor, factor):
+    results = copy.deepcopy(results)
+    for row in results["groups"]["heap"]["tables"][0]["rows"]:
+        if row["title"] == title:
+            figure = row["figures"][competitor]
+            figure["rounds"] = rounds_of(value * factor for value in figure["rounds"]["values"])
+    return results
+
+
+def marked(a, b):
+    return [(key[3], key[5]) for key, _, _, beyond in compare.changes(a, b) if beyond]
+
+
+def test_against_itself_nothing_changes():
+    for seed in range(20):
+        one = planted(seed)
+        assert marked(one, one) == [], seed
+        assert compare.text(one, one).endswith("0 of 22 figures changed beyond noise.")
+
+
+def test_a_planted_slowdown_is_marked_and_nothing_else():
+    for seed in range(20):
+        one = planted(seed)
+        assert marked(one, slow_down(one, "work 3", "loft", 1.10)) == [("work 3", "loft")], seed
+        assert marked(slow_down(one, "work 3", "loft", 1.10), one) == [("work 3", "loft")], seed
+        assert marked(one, slow_down(one, "noisy", "loft", 1.10)) == [], seed
+
+
+def test_where_more_is_better_less_is_slower():
+    one = planted(1)
+    text = compare.text(one, slow_down(one, "many", "loft", 0.9))
+    assert "many, ns: loft: +11.1 % (slower or more)" in text, text
+    assert "A was disturbed in: heap." in text, text
+
+
+def test_two_runs_of_the_same_differ_by_noise_alone():
+    false_marks = sum(len(marked(planted(seed), planted(seed + 1000))) for seed in range(50))
+    assert false_marks <= 5, false_marks  # of 1,100 figures
+
+
+def test_the_page_tells_what_is_missing():
+    text = page.make(planted(1), {})
+    for words in ("gone &lt;one&gt; did not take part: it is not installed", "This run was disturbed", "goal missed",
+                  "Groups that were not run:", "few rounds"):
+        assert words in text, words
+    assert "<one>" not in text
+
+
+def test_plots_tell_competitors_apart():
+    table = planted(1)["groups"]["heap"]["tables"][0]
+    unit, lines = plots.curves(table)["time"]
+    script = plots.curve_script(table, "time", unit, lines)
+    looks = [line for line in script.split("\n") if "linespoints" in line]
+    assert len({line.split("pointtype ")[1].split()[0] for line in looks}) == 2, looks
+    assert 'ylabel "time (ns)"' in script and "set xlabel" in script
+
+
+def test_a_real_result_is_understood(program):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "program.json")
+        subprocess.run([program, "--quick", "--rounds", "3", "--json", path, "--directory", folder], check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(path, encoding="utf-8") as file:
+            tables = json.load(file)["tables"]
+        assert os.listdir(folder) == ["program.json"], os.listdir(folder)
+    results = planted(1)
+    results["groups"]["heap"]["tables"] = tables
+    assert len(compare.figures(results)) >= 8
+    assert marked(results, results) == []
+    assert all(table["title"] in page.make(results, {}) for table in tables)
+
+
+for name, test in list(globals().items()):
+    if name.startswith("test_") and name != "test_a_real_result_is_understood":
+        test()
+        print(f"ok {name[5:].replace('_', ' ')}")
+if len(sys.argv) > 2:
+    test_a_real_result_is_understood(sys.argv[2])
+    print("ok a real result is understood")
