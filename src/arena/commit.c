@@ -14,8 +14,8 @@
 #include "heap/annotate.h"
 #include "os/sys.h"
 
-/* A commit that has so much behind the frontier writes it in place: one flush more (0.1 to some ms) against writing
- * it twice, to the journal and at the checkpoint. Measured: equal between 1 and 2 MiB. */
+/* A commit that has so much behind the frontier writes it in place. That costs one flush more (0.1 to some ms), and
+ * saves writing it twice, to the journal and at the checkpoint: 2 MiB take a disk of 2 GB/s one millisecond. */
 #define COMMIT_BULK_BYTES ((uint64_t)2 << 20)
 
 typedef struct commit_capture {

@@ -90,7 +90,8 @@ if [[ -e ${saved[0]} ]] && "$loft" check "${saved[0]}" >out 2>&1 && "$loft" stat
 else
     fail 'a heap saved at the end' "$(cat err out)"
 fi
-LOFT_MALLOC_SIGNAL=USR2 LOFT_MALLOC_SNAPSHOT=$work/now.loft with perl -e \
+# Not by the function: what is signalled must be the program, not a shell that waits for it.
+LD_PRELOAD=$library LOFT_MALLOC_SIGNAL=USR2 LOFT_MALLOC_SNAPSHOT=$work/now.loft perl -e \
     'my @a = map { "x" x ($_ % 500) } 1 .. 50000; $| = 1; print "ready\n"; for (1 .. 600) { @a = map { $_ . "y" } @a; select undef, undef, undef, 0.01; last if -e "now.loft" } print -e "now.loft" ? "seen\n" : "late\n"' \
     >said 2>err &
 program=$!
@@ -159,7 +160,7 @@ else
     skip 'c++' 'g++ is not installed'
 fi
 if command -v redis-server >/dev/null && command -v redis-benchmark >/dev/null; then
-    with redis-server --port 0 --unixsocket "$work/redis" --save '' >redis.log 2>&1 &
+    LD_PRELOAD=$library redis-server --port 0 --unixsocket "$work/redis" --save '' >redis.log 2>&1 &
     server=$!
     for ((i = 0; i < 200; i++)); do [[ -S redis ]] && break; sleep 0.05; done
     if redis-benchmark -s "$work/redis" -q -n 20000 -r 5000 -t set,get,lpush,lpop,sadd,hset >out 2>&1 &&
