@@ -21,6 +21,8 @@
 #define LIKELY(x)          __builtin_expect(!!(x), 1)
 #define PRELOAD_PAGE_BYTES ((size_t)4096)
 
+/* Parameters are called what libc's headers call them. */
+
 /* Visible, when all else is hidden. Beside glibc's own declarations, some of which warn of NULL at compile time. */
 #pragma GCC visibility push(default)
 
@@ -33,26 +35,26 @@ static void *no_memory(void)
     return NULL;
 }
 
-void *malloc(size_t bytes)
+void *malloc(size_t size)
 {
     loft_arena *arena = lofti_preload_arena;
-    return LIKELY(arena != NULL) ? loft_arena_malloc(arena, bytes) : lofti_preload_early(1, bytes);
+    return LIKELY(arena != NULL) ? loft_arena_malloc(arena, size) : lofti_preload_early(1, size);
 }
 
-void free(void *block)
+void free(void *ptr)
 {
     loft_arena *arena = lofti_preload_arena;
     /* Without an arena every block is early, and those stay. */
-    if (LIKELY(arena != NULL && !lofti_preload_is_early(block))) {
-        loft_arena_free(arena, block);
+    if (LIKELY(arena != NULL && !lofti_preload_is_early(ptr))) {
+        loft_arena_free(arena, ptr);
     }
 }
 
-void *calloc(size_t count, size_t bytes)
+void *calloc(size_t nmemb, size_t size)
 {
     loft_arena *arena = lofti_preload_arena;
     size_t total = 0;
-    if (__builtin_mul_overflow(count, bytes, &total)) {
+    if (__builtin_mul_overflow(nmemb, size, &total)) {
         return no_memory();
     }
     /* The store's blocks are zero, and are handed out once. */
@@ -72,22 +74,22 @@ static void *realloc_early(void *block, size_t bytes)
     return moved;
 }
 
-void *realloc(void *block, size_t bytes)
+void *realloc(void *ptr, size_t size)
 {
     loft_arena *arena = lofti_preload_arena;
-    if (block == NULL) {
-        return malloc(bytes);
+    if (ptr == NULL) {
+        return malloc(size);
     }
-    if (lofti_preload_is_early(block)) {
-        return bytes != 0 ? realloc_early(block, bytes) : NULL;
+    if (lofti_preload_is_early(ptr)) {
+        return size != 0 ? realloc_early(ptr, size) : NULL;
     }
-    return loft_arena_realloc(arena, block, bytes);
+    return loft_arena_realloc(arena, ptr, size);
 }
 
-void *reallocarray(void *block, size_t count, size_t bytes)
+void *reallocarray(void *ptr, size_t nmemb, size_t size)
 {
     size_t total = 0;
-    return __builtin_mul_overflow(count, bytes, &total) ? no_memory() : realloc(block, total);
+    return __builtin_mul_overflow(nmemb, size, &total) ? no_memory() : realloc(ptr, total);
 }
 
 /* Alignments above 2 MiB cannot be had. */
@@ -99,58 +101,58 @@ static void *aligned(size_t alignment, size_t bytes)
     return block != NULL ? block : no_memory();
 }
 
-int posix_memalign(void **out, size_t alignment, size_t bytes)
+int posix_memalign(void **memptr, size_t alignment, size_t size)
 {
     if (alignment % sizeof(void *) != 0 || !is_pow2(alignment)) {
         return EINVAL;
     }
     const int saved = errno;
-    void *block = aligned(alignment, bytes);
+    void *block = aligned(alignment, size);
     errno = saved;
     if (block == NULL) {
         return ENOMEM;
     }
-    *out = block;
+    *memptr = block;
     return 0;
 }
 
-void *aligned_alloc(size_t alignment, size_t bytes)
+void *aligned_alloc(size_t alignment, size_t size)
 {
     if (!is_pow2(alignment)) {
         errno = EINVAL;
         return NULL;
     }
-    return aligned(alignment, bytes);
+    return aligned(alignment, size);
 }
 
 /* As glibc's: what is no power of two is taken for the next one. */
-void *memalign(size_t alignment, size_t bytes)
+void *memalign(size_t alignment, size_t size)
 {
     size_t power = 1;
     while (power < alignment && power <= SIZE_MAX / 2) {
         power *= 2;
     }
-    return aligned(power, bytes);
+    return aligned(power, size);
 }
 
-void *valloc(size_t bytes) { return aligned(PRELOAD_PAGE_BYTES, bytes); }
+void *valloc(size_t size) { return aligned(PRELOAD_PAGE_BYTES, size); }
 
-void *pvalloc(size_t bytes)
+void *pvalloc(size_t size)
 {
-    if (bytes > SIZE_MAX - PRELOAD_PAGE_BYTES) {
+    if (size > SIZE_MAX - PRELOAD_PAGE_BYTES) {
         return no_memory();
     }
-    const size_t pages = (bytes + PRELOAD_PAGE_BYTES - 1) / PRELOAD_PAGE_BYTES;
+    const size_t pages = (size + PRELOAD_PAGE_BYTES - 1) / PRELOAD_PAGE_BYTES;
     return aligned(PRELOAD_PAGE_BYTES, (pages != 0 ? pages : 1) * PRELOAD_PAGE_BYTES);
 }
 
-size_t malloc_usable_size(void *block)
+size_t malloc_usable_size(void *ptr)
 {
-    if (block == NULL) {
+    if (ptr == NULL) {
         return 0;
     }
-    return lofti_preload_is_early(block) ? lofti_preload_early_size(block)
-                                         : loft_arena_usable_size(lofti_preload_arena, block);
+    return lofti_preload_is_early(ptr) ? lofti_preload_early_size(ptr)
+                                       : loft_arena_usable_size(lofti_preload_arena, ptr);
 }
 
 /* glibc's would look at its own heap, which is empty. */
