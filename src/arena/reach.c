@@ -7,6 +7,7 @@
 
 #include "arena/arena.h"
 #include "base/arith.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "os/map.h"
 
@@ -104,6 +105,7 @@ static int foreign_area(void *context, const lofti_map_area *area)
         return 0;
     }
     if (own->range_count < own->range_limit) {
+        LOFTI_ASSERT(own->ranges != NULL); /* it has room for range_limit */
         own->ranges[own->range_count] = (foreign_range){area->start, area->end};
     }
     own->range_count++;
