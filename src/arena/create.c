@@ -20,6 +20,7 @@
 enum {
     CREATE_MODE = 0600,
     CREATE_BASE_TRIES = 64,          /* places tried when a chosen one is taken */
+    CREATE_BASE_TRIES_COARSE = 8,    /* of them: multiples of CREATE_BASE_UNIT */
     CREATE_GATE_TIMEOUT_MS = 10000,  /* the default of options.gate_timeout_ms */
     CREATE_JOURNAL_LIMIT = 64 << 20, /* bytes: the default of options.journal_limit_bytes */
     CREATE_TEMPORARY_TRIES = 8,      /* names tried where unnamed files cannot be had */
@@ -27,7 +28,9 @@ enum {
 };
 
 /* Bases are multiples of this: the same page tables' top levels serve neighbouring arenas. */
-#define CREATE_BASE_UNIT ((uint64_t)4 << 30)
+#define CREATE_BASE_UNIT      ((uint64_t)4 << 30)
+/* Of this in later tries: hundreds of small arenas find room in a small window too. */
+#define CREATE_BASE_UNIT_FINE ((uint64_t)64 << 20)
 
 int lofti_arena_new(const char *path, const loft_arena_options *options, loft_arena **out)
 {
@@ -102,10 +105,12 @@ void lofti_arena_uuid(uint8_t uuid[16])
 uint64_t lofti_arena_base_choose(const uint8_t uuid[16], uint64_t reserve_bytes, uint64_t i)
 {
     const lofti_window window = lofti_window_default();
+    const uint64_t unit_bytes =
+        i < CREATE_BASE_TRIES_COARSE ? CREATE_BASE_UNIT : CREATE_BASE_UNIT_FINE;
     const uint64_t room_bytes = window.high - window.low;
     const uint64_t span_bytes = lofti_arith_min(reserve_bytes, room_bytes);
-    const uint64_t places = (room_bytes - span_bytes) / CREATE_BASE_UNIT + 1;
-    return window.low + lofti_hash(uuid, 16, i) % places * CREATE_BASE_UNIT;
+    const uint64_t places = (room_bytes - span_bytes) / unit_bytes + 1;
+    return window.low + lofti_hash(uuid, 16, i) % places * unit_bytes;
 }
 
 /* Holds address space at options->base, or at a place that the UUID chooses. */
