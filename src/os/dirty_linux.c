@@ -53,25 +53,16 @@ int lofti_dirty_scan_open(intptr_t *handle)
 
 void lofti_dirty_scan_close(intptr_t handle) { (void)close((int)handle); }
 
-int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint64_t start,
-                     uint64_t end, lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+/* One ioctl; what `arg` asks for besides range and vector is the caller's. */
+static int dirty_ask(intptr_t handle, struct dirty_scan_arg *arg, lofti_dirty_run *runs,
+                     uint32_t count, uint64_t *walked)
 {
     struct dirty_region regions[DIRTY_REGIONS];
     memset(regions, 0, sizeof regions); /* the tools that watch memory do not know this ioctl */
-    struct dirty_scan_arg arg = {
-        .size = sizeof arg,
-        .flags = question->flags,
-        .start = start,
-        .end = end,
-        .vec = (__u64)(uintptr_t)regions,
-        .vec_len = count < DIRTY_REGIONS ? count : DIRTY_REGIONS,
-        .category_inverted = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->none_of,
-        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->all_of | question->none_of,
-        .category_anyof_mask = DIRTY_IS_PRESENT | DIRTY_IS_SWAPPED,
-        /* Regions are split where the returned categories differ: ask for one that never does. */
-        .return_mask = DIRTY_IS_FILE,
-    };
-    const int found = ioctl((int)handle, DIRTY_PAGEMAP_SCAN, &arg);
+    arg->size = sizeof *arg;
+    arg->vec = (__u64)(uintptr_t)regions;
+    arg->vec_len = count < DIRTY_REGIONS ? count : DIRTY_REGIONS;
+    const int found = ioctl((int)handle, DIRTY_PAGEMAP_SCAN, arg);
     if (found < 0) {
         return -errno;
     }
@@ -79,8 +70,50 @@ int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint
         runs[i].start = regions[i].start;
         runs[i].end = regions[i].end;
     }
-    *walked = arg.walk_end;
+    *walked = arg->walk_end;
     return found;
+}
+
+int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint64_t start,
+                     uint64_t end, lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+{
+    struct dirty_scan_arg arg = {
+        .flags = question->flags,
+        .start = start,
+        .end = end,
+        .category_inverted = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->none_of,
+        .category_mask = DIRTY_IS_FILE | DIRTY_IS_ZERO | question->all_of | question->none_of,
+        .category_anyof_mask = DIRTY_IS_PRESENT | DIRTY_IS_SWAPPED,
+        /* Regions are split where the returned categories differ: ask for one that never does. */
+        .return_mask = DIRTY_IS_FILE,
+    };
+    return dirty_ask(handle, &arg, runs, count, walked);
+}
+
+int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                           uint32_t count, uint64_t *walked)
+{
+    struct dirty_scan_arg arg = {
+        .start = start,
+        .end = end,
+        .category_mask = DIRTY_IS_WRITTEN,
+        .return_mask = DIRTY_IS_WRITTEN,
+    };
+    return dirty_ask(handle, &arg, runs, count, walked);
+}
+
+int lofti_dirty_scan_there(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+                           lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+{
+    struct dirty_scan_arg arg = {
+        .flags = flags,
+        .start = start,
+        .end = end,
+        .category_mask = DIRTY_IS_WRITTEN,
+        .category_anyof_mask = DIRTY_IS_PRESENT | DIRTY_IS_SWAPPED,
+        .return_mask = DIRTY_IS_WRITTEN,
+    };
+    return dirty_ask(handle, &arg, runs, count, walked);
 }
 
 static int linux_scan(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,

@@ -5,6 +5,7 @@
  * The same rules as os/map.h. A watched range is registered once; each take reports its private pages
  * that were stored to since the take before, and protects them again, in one step for each page. A store into a
  * protected page costs a fault that the kernel resolves by itself (1.1 us), once between two takes.
+ * A page of a watched range that was read for the first time since may be reported, too, once.
  *
  * What a take reports is forgotten by the kernel: a caller whose commit fails must treat every
  * private page as stored to. So does the take itself on any error: it reports all that it did not

@@ -31,6 +31,14 @@ struct watch_register {
 #define WATCH_UNPOPULATED    ((__u64)1 << 13) /* pages that are not there yet count as written too */
 #define WATCH_ASYNC          ((__u64)1 << 15)
 #define WATCH_MODE_WP        ((__u64)1 << 1)
+/* Regions of one quick question, 2 KiB of stack. */
+#define WATCH_CANDIDATES     128
+/* Candidates this close are taken in one question, which costs as much as passing over 128 pages. */
+#define WATCH_TAKE_BYTES     ((uint64_t)128 << 12)
+/* What was taken in a run up to this is taken for private. */
+#define WATCH_SHORT_BYTES    ((uint64_t)4 << 12)
+/* Longer runs this close are looked at in one question, which costs as much as looking at 32 pages. */
+#define WATCH_JOIN_BYTES     ((uint64_t)32 << 12)
 #define WATCH_IOCTL_API      _IOWR(0xAA, 0x3F, struct watch_api)
 #define WATCH_IOCTL_REGISTER _IOWR(0xAA, 0x00, struct watch_register)
 
@@ -62,19 +70,135 @@ int lofti_watch_add(const lofti_watch *watch, void *start, size_t bytes)
     return ioctl((int)watch->handle, WATCH_IOCTL_REGISTER, &request) == 0 ? 0 : -errno;
 }
 
+/* What a portion of a scan has found so far. */
+typedef struct watch_portion {
+    intptr_t handle;
+    lofti_dirty_run *runs;
+    uint32_t count, found;
+} watch_portion;
+
+/* Appends what two rising lists have in common; false if there is no room for all of it. */
+static bool written_common(watch_portion *portion, uint32_t room, const lofti_dirty_run *a,
+                           uint32_t a_count, const lofti_dirty_run *b, uint32_t b_count)
+{
+    lofti_dirty_run *runs = portion->runs + portion->found;
+    uint32_t found = 0;
+    for (uint32_t i = 0, k = 0; i < a_count && k < b_count;) {
+        const uint64_t start = a[i].start > b[k].start ? a[i].start : b[k].start;
+        const uint64_t end = a[i].end < b[k].end ? a[i].end : b[k].end;
+        if (start < end) {
+            if (found == room) {
+                return false;
+            }
+            runs[found++] = (lofti_dirty_run){start, end};
+        }
+        i += a[i].end == end;
+        k += b[k].end == end;
+    }
+    portion->found += found;
+    return true;
+}
+
+/* How many runs from the first on are asked about together: long ones, close to each other. 0: it is short. */
+static uint32_t written_near(const lofti_dirty_run *where, uint32_t count)
+{
+    uint32_t i = 0;
+    while (i < count && where[i].end - where[i].start > WATCH_SHORT_BYTES &&
+           (i == 0 || where[i].start - where[i - 1].end <= WATCH_JOIN_BYTES)) {
+        i++;
+    }
+    return i;
+}
+
+/* Reports what is private of runs that are protected by now: not before, as a store between the two questions would
+ * be lost. Short runs, and those in too many pieces, are reported as they are, for which there is always room. */
+static int written_pick(watch_portion *portion, const lofti_dirty_run *where, uint32_t count)
+{
+    const lofti_dirty_question any = {0, 0, 0};
+    for (uint32_t i = 0; i < count;) {
+        const uint32_t near = written_near(where + i, count - i);
+        const uint32_t next = i + (near > 0 ? near : 1);
+        const uint32_t room = portion->count - portion->found - (count - next);
+        const uint64_t to = where[next - 1].end;
+        lofti_dirty_run own[WATCH_CANDIDATES];
+        uint64_t seen = where[i].start;
+        const int more = near > 0 ? lofti_dirty_scan(portion->handle, &any, where[i].start, to, own,
+                                                     WATCH_CANDIDATES, &seen)
+                                  : 0;
+        if (more < 0) {
+            return more;
+        }
+        if (seen != to ||
+            !written_common(portion, room, where + i, next - i, own, (uint32_t)more)) {
+            memcpy(portion->runs + portion->found, where + i, (next - i) * sizeof *where);
+            portion->found += next - i;
+        }
+        i = next;
+    }
+    return 0;
+}
+
+/*
+ * The private pages among those of [start, end) that are written, and few others. In three questions:
+ *
+ *   where    all that is not protected, there or not: 2 ns a page, as the kernel looks at nothing but
+ *            the page table
+ *   take     what is there of it, private or not, is protected: a few ns a page
+ *   private  what is private of it: 40 ns a page, as the kernel looks at each, and 1.4 us for the question
+ *
+ * Stores here and there leave small gaps between protected pages, and only there the second is asked. Pages of the
+ * file that were read meanwhile are protected, too, and not met again; pages that are not there are not
+ * protected: what that leaves behind counts as swapped out. The third question is not asked for a page or a few that
+ * stand alone: most were stored to, and reporting one that was only read has it compared, once.
+ */
+static int scan_written(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+                        lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+{
+    watch_portion portion = {handle, runs, count, 0};
+    lofti_dirty_run where[WATCH_CANDIDATES];
+    uint64_t looked = start;
+    const int found = lofti_dirty_scan_where(handle, start, end, where, WATCH_CANDIDATES, &looked);
+    for (int i = 0; i < found;) {
+        int next = i + 1;
+        while (next < found && where[next].start - where[next - 1].end <= WATCH_TAKE_BYTES) {
+            next++;
+        }
+        if (portion.found == count) {
+            *walked = where[i].start;
+            return (int)portion.found;
+        }
+        lofti_dirty_run taken[WATCH_CANDIDATES];
+        const uint32_t room = count - portion.found;
+        const uint64_t to = where[next - 1].end;
+        uint64_t seen = where[i].start;
+        const int some =
+            lofti_dirty_scan_there(handle, flags, where[i].start, to, taken,
+                                   room < WATCH_CANDIDATES ? room : WATCH_CANDIDATES, &seen);
+        const int code = some > 0 ? written_pick(&portion, taken, (uint32_t)some) : some;
+        if (code < 0) {
+            return code; /* the caller takes everything from `start` on for written */
+        }
+        if (seen < to) {
+            *walked = seen;
+            return (int)portion.found;
+        }
+        i = next;
+    }
+    *walked = looked;
+    return found < 0 ? found : (int)portion.found;
+}
+
 static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
                      uint32_t count, uint64_t *walked)
 {
     /* Not PM_SCAN_CHECK_WPASYNC: it fails only after it has protected what came before. */
-    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, DIRTY_SCAN_PROTECT, 0};
-    return lofti_dirty_scan(handle, &written, start, end, runs, count, walked);
+    return scan_written(handle, DIRTY_SCAN_PROTECT, start, end, runs, count, walked);
 }
 
 static int scan_peek(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
                      uint32_t count, uint64_t *walked)
 {
-    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, 0, 0};
-    return lofti_dirty_scan(handle, &written, start, end, runs, count, walked);
+    return scan_written(handle, 0, start, end, runs, count, walked);
 }
 
 static int scan_missed(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
