@@ -114,7 +114,8 @@ static void batch_round(heap_state *state, double *figures)
 
 /* --- random replacement ------------------------------------------------------------------------ */
 
-#define REPLACE_AGE 4u /* replacements for each block before the first round */
+#define REPLACE_AGE     4u        /* replacements for each block before the first round */
+#define REPLACE_AGE_MAX 10000000u /* ... in all: some seconds */
 
 static void replace_run(const heap_work *work, heap_slot *slots, uint64_t *random, uint32_t count)
 {
@@ -135,7 +136,9 @@ static void replace_setup(heap_state *state)
         memset(slot->block, 1, slot->bytes);
     }
     /* What is timed is the long run: memory is torn only after every block was replaced some times. */
-    replace_run(state->work, state->slots, &state->random, state->work->live * REPLACE_AGE);
+    const uint64_t age = (uint64_t)state->work->live * REPLACE_AGE;
+    replace_run(state->work, state->slots, &state->random,
+                age < REPLACE_AGE_MAX ? (uint32_t)age : REPLACE_AGE_MAX);
 }
 
 static void replace_round(heap_state *state, double *figures)
@@ -147,9 +150,9 @@ static void replace_round(heap_state *state, double *figures)
     figures[0] = (heap_now_ns() - begin) / count;
 }
 
-/* --- larson: two lines of threads, each thread inherits the blocks of the one before -------------- */
+/* --- larson: lines of threads, each thread inherits the blocks of the one before -------------- */
 
-#define LARSON_LINES        2u
+#define LARSON_LINES_MAX    64u
 #define LARSON_REPLACEMENTS 100u /* for each block, before a thread ends */
 
 /* Lines are changed by their own threads all the time: cache lines of their own, or one line's threads
@@ -186,7 +189,7 @@ static void *larson_head(void *context)
 
 static void larson_setup(heap_state *state)
 {
-    for (size_t i = 0; i < (size_t)state->work->live * LARSON_LINES; i++) {
+    for (size_t i = 0; i < (size_t)state->work->live * state->work->lines; i++) {
         state->slots[i].bytes = heap_random_bytes(&state->random, state->work);
         state->slots[i].block = loop_alloc(state->slots[i].bytes);
     }
@@ -195,20 +198,22 @@ static void larson_setup(heap_state *state)
 static void larson_round(heap_state *state, double *figures)
 {
     pthread_barrier_t start;
-    pthread_t heads[LARSON_LINES];
-    larson_line lines[LARSON_LINES];
-    HEAP_MUST(pthread_barrier_init(&start, NULL, LARSON_LINES + 1) == 0);
-    for (size_t i = 0; i < LARSON_LINES; i++) {
+    pthread_t heads[LARSON_LINES_MAX];
+    static larson_line lines[LARSON_LINES_MAX];
+    const uint32_t count = state->work->lines;
+    HEAP_MUST(count <= LARSON_LINES_MAX);
+    HEAP_MUST(pthread_barrier_init(&start, NULL, count + 1) == 0);
+    for (size_t i = 0; i < count; i++) {
         lines[i] = (larson_line){state->work, state->slots + i * state->work->live,
                                  heap_random(&state->random), (unsigned)i, &start};
         HEAP_MUST(pthread_create(&heads[i], NULL, larson_head, &lines[i]) == 0);
     }
     (void)pthread_barrier_wait(&start);
     const double begin = heap_now_ns();
-    for (size_t i = 0; i < LARSON_LINES; i++) {
+    for (size_t i = 0; i < count; i++) {
         HEAP_MUST(pthread_join(heads[i], NULL) == 0);
     }
-    figures[0] = (double)state->work->operations * LARSON_LINES / (heap_now_ns() - begin) * 1e3;
+    figures[0] = (double)state->work->operations * count / (heap_now_ns() - begin) * 1e3;
     (void)pthread_barrier_destroy(&start);
 }
 

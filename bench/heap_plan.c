@@ -15,24 +15,24 @@
 enum { SMALL_OPS = 40000, MILLION = 1000000 };
 
 const heap_work heap_works[] = {
-    {"pair-16", HEAP_PAIR, 16, 16, 0, SMALL_OPS, HEAP_SHORT_WEIGHT},
-    {"pair-64-live", HEAP_PAIR, 64, 64, 64, SMALL_OPS, HEAP_SHORT_WEIGHT},
-    {"pair-1k", HEAP_PAIR, 1024, 1024, 0, SMALL_OPS, HEAP_SHORT_WEIGHT},
-    {"pair-4k", HEAP_PAIR, 4096, 4096, 0, SMALL_OPS, HEAP_SHORT_WEIGHT},
-    {"pair-32k", HEAP_PAIR, 32768, 32768, 0, SMALL_OPS, HEAP_SHORT_WEIGHT},
-    {"pair-1m", HEAP_PAIR, 1048576, 1048576, 0, 10000, HEAP_SHORT_WEIGHT},
-    {"batch-order", HEAP_BATCH_ORDER, 64, 64, MILLION, MILLION, 1},
-    {"batch-reverse", HEAP_BATCH_REVERSE, 64, 64, MILLION, MILLION, 1},
-    {"batch-random", HEAP_BATCH_RANDOM, 64, 64, MILLION, MILLION, 1},
-    {"replace-1k", HEAP_REPLACE, 16, 1024, MILLION, 20000, HEAP_SHORT_WEIGHT},
-    {"replace-64k", HEAP_REPLACE, 16, 65536, 20000, 10000, HEAP_SHORT_WEIGHT},
+    {"pair-16", HEAP_PAIR, 16, 16, 0, SMALL_OPS, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pair-64-live", HEAP_PAIR, 64, 64, 64, SMALL_OPS, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pair-1k", HEAP_PAIR, 1024, 1024, 0, SMALL_OPS, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pair-4k", HEAP_PAIR, 4096, 4096, 0, SMALL_OPS, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pair-32k", HEAP_PAIR, 32768, 32768, 0, SMALL_OPS, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pair-1m", HEAP_PAIR, 1048576, 1048576, 0, 10000, HEAP_SHORT_WEIGHT, 0, 0},
+    {"batch-order", HEAP_BATCH_ORDER, 64, 64, MILLION, MILLION, 1, 0, 0},
+    {"batch-reverse", HEAP_BATCH_REVERSE, 64, 64, MILLION, MILLION, 1, 0, 0},
+    {"batch-random", HEAP_BATCH_RANDOM, 64, 64, MILLION, MILLION, 1, 0, 0},
+    {"replace-1k", HEAP_REPLACE, 16, 1024, MILLION, 20000, HEAP_SHORT_WEIGHT, 0, 0},
+    {"replace-64k", HEAP_REPLACE, 16, 65536, 20000, 10000, HEAP_SHORT_WEIGHT, 0, 0},
     /* The parameters that this benchmark is usually run with: 8 to 1,000 bytes, 5,000 blocks a
      * thread, a new thread after 100 replacements for each. */
-    {"larson", HEAP_LARSON, 8, 1000, 5000, 2000000, 1},
-    {"pass-64", HEAP_PASS, 64, 64, 0, 1000000, 1},
-    {"pass-1k", HEAP_PASS, 1024, 1024, 0, 1000000, 1},
-    {"pool-16", HEAP_POOL, 16, 16, 1000, 400000, HEAP_SHORT_WEIGHT},
-    {"pool-64", HEAP_POOL, 64, 64, 1000, 400000, HEAP_SHORT_WEIGHT},
+    {"larson", HEAP_LARSON, 8, 1000, 5000, 2000000, 1, 2, 0},
+    {"pass-64", HEAP_PASS, 64, 64, 0, 1000000, 1, 0, 0},
+    {"pass-1k", HEAP_PASS, 1024, 1024, 0, 1000000, 1, 0, 0},
+    {"pool-16", HEAP_POOL, 16, 16, 1000, 400000, HEAP_SHORT_WEIGHT, 0, 0},
+    {"pool-64", HEAP_POOL, 64, 64, 1000, 400000, HEAP_SHORT_WEIGHT, 0, 0},
 };
 const size_t heap_work_count = sizeof heap_works / sizeof heap_works[0];
 
@@ -70,10 +70,14 @@ const heap_row heap_rows[] = {
      REFERENCES(270, 164, 180, 215, 122, 249, 176)},
     {"... memory over live", "replace-1k", HEAP_FIGURE_MEMORY, "ratio", false, 1.06,
      REFERENCES(1.07, 1.12, 1.12, 1.10, 1.11, 1.06, 1.26)},
+    {"... PSS over live", "replace-1k", HEAP_FIGURE_PSS, "ratio", false, 0, NO_REFERENCES},
+    {"... file over live", "replace-1k", HEAP_FIGURE_FILE, "ratio", false, 0, NO_REFERENCES},
     {"replace 16 B-64 KiB", "replace-64k", 0, "ns", false, 240,
      REFERENCES(896, 592, 387, 427, 252, 243, 393)},
     {"... memory over live", "replace-64k", HEAP_FIGURE_MEMORY, "ratio", false, 1.10,
      REFERENCES(1.04, 1.31, 1.13, 1.16, 1.13, 1.13, 1.13)},
+    {"... PSS over live", "replace-64k", HEAP_FIGURE_PSS, "ratio", false, 0, NO_REFERENCES},
+    {"... file over live", "replace-64k", HEAP_FIGURE_FILE, "ratio", false, 0, NO_REFERENCES},
     {"larson, 2 threads", "larson", 0, "Mops/s", true, 132,
      REFERENCES(22, 84, 91, 78, 132, 85, 97)},
     {"pass on 64 B", "pass-64", 0, "Mops/s", true, 107, REFERENCES(18, 24, 44, 58, 17, 41, 107)},
@@ -82,6 +86,9 @@ const heap_row heap_rows[] = {
     {"pool 64 B", "pool-64", 0, "ns", false, 0, NO_REFERENCES},
 };
 const size_t heap_row_count = sizeof heap_rows / sizeof heap_rows[0];
+
+const heap_curve *const heap_curves = NULL;
+const size_t heap_curve_count = 0;
 
 const heap_work *heap_work_named(const char *name)
 {

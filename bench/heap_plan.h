@@ -14,8 +14,10 @@
 
 enum {
     HEAP_FIGURES = 2,       /* of a round */
-    HEAP_FIGURE_MEMORY = 2, /* of the whole work: memory over live bytes */
-    HEAP_FIGURES_ALL = 3,   /* both kinds */
+    HEAP_FIGURE_MEMORY = 2, /* of the whole work: resident memory over live bytes */
+    HEAP_FIGURE_PSS = 3,    /* ... the same, pages shared with other processes in parts */
+    HEAP_FIGURE_FILE = 4,   /* ... blocks of the file over live bytes, once all of it is in there */
+    HEAP_FIGURES_ALL = 5,   /* both kinds */
     HEAP_SHORT_WEIGHT = 4,  /* short rounds are taken so many times as often */
     HEAP_REFERENCES = 8     /* peers that a reference run had */
 };
@@ -27,7 +29,7 @@ enum heap_loop_kind {
     HEAP_BATCH_REVERSE, /* ... last to first */
     HEAP_BATCH_RANDOM,  /* ... in random order */
     HEAP_REPLACE,       /* one of `live` blocks, at random, is freed and another allocated */
-    HEAP_LARSON,        /* the same in two threads, which hand their blocks on when they end */
+    HEAP_LARSON,        /* the same in `lines` threads, which hand their blocks on when they end */
     HEAP_PASS,          /* one thread allocates, another one frees */
     HEAP_POOL,          /* `live` blocks are allocated, then all freed at once */
     HEAP_LOOPS
@@ -40,7 +42,14 @@ typedef struct heap_work {
     uint32_t live;                 /* blocks; per thread for HEAP_LARSON */
     uint32_t operations;           /* of a round: short ones are seldom disturbed */
     uint32_t weight;               /* so many times as many rounds as usual */
+    uint32_t lines;                /* HEAP_LARSON: threads at a time */
+    unsigned flags;                /* of enum heap_work_flag */
 } heap_work;
+
+enum heap_work_flag {
+    HEAP_ALONE = 1, /* memory holds one competitor at a time: they do not take turns */
+    HEAP_FULL = 2,  /* not in a quick run */
+};
 
 typedef struct heap_reference {
     const char *peer; /* as in heap_peer.name */
@@ -57,6 +66,15 @@ typedef struct heap_row {
     heap_reference references[HEAP_REFERENCES];
 } heap_row;
 
+/* Rows of one figure, of works whose names begin alike and end in a number, are points of a curve. */
+typedef struct heap_curve {
+    const char *works; /* how their names begin; the number follows, and is x */
+    uint32_t figure;
+    const char *plot, *plot_x; /* what it shows, over what */
+} heap_curve;
+
+extern const heap_curve *const heap_curves; /* NULL: none */
+extern const size_t heap_curve_count;
 extern const heap_work heap_works[];
 extern const size_t heap_work_count;
 extern const heap_row heap_rows[];
@@ -72,7 +90,8 @@ enum heap_request {
 };
 typedef struct heap_reply {
     double figure[HEAP_FIGURES];
-    double memory; /* FINISH: resident bytes that the work added, over its live bytes; 0: none */
+    /* FINISH: bytes that the work added over its live bytes, resident and in the file; 0: none. */
+    double memory, pss, file;
     double stolen; /* ROUND: part of the time in which a thread of it did not have a processor */
 } heap_reply;
 

@@ -129,7 +129,7 @@ static void serve(heap_state *state)
 {
     char request;
     while (read(STDIN_FILENO, &request, 1) == 1) {
-        heap_reply reply = {{0}, 0, 0};
+        heap_reply reply = {0};
         if (request == HEAP_REQUEST_ROUND) {
             run_round(state, &reply);
         } else {
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
         serve(&state);
     } else {
         for (long rounds = strtol(argv[3], NULL, 10); rounds > 0; rounds--) {
-            heap_reply reply = {{0}, 0, 0};
+            heap_reply reply = {0};
             run_round(&state, &reply);
             print_figures(&reply);
         }

@@ -35,6 +35,8 @@ typedef struct heap_loop {
 extern const heap_loop heap_loops[HEAP_LOOPS];
 /* Makes the allocator ready; `argument` is the peer's. */
 void heap_open(const char *argument);
+/* What a program would leave in the heap's file is written there: then its blocks are counted. */
+void heap_settle(void);
 void heap_close(void);
 
 /* Helpers for loops. */
@@ -43,6 +45,8 @@ double heap_now_ns(void);
 void *heap_table(size_t bytes);
 void heap_shuffle(void **pointers, size_t count, uint64_t *random);
 _Noreturn void heap_die(const char *what);
+/* For heap_open: the file at `path`, about to be removed, is the heap's; its blocks are counted in the end. */
+void heap_note_file(const char *path);
 /* Binds the calling thread and those it starts to one processor, the `idx`th that the process may use.
  * Two threads that only wait for each other else may share one for a while. No-op if there are fewer. */
 void heap_bind(unsigned idx);

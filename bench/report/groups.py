@@ -46,6 +46,13 @@ GROUPS = {
         "seconds": (90, 600),
         "run": [("snapshot", [])],
     },
+    "programs": {
+        "about": "Programs that nobody wrote for loft, under LD_PRELOAD of each malloc library: whole runs, paired round by "
+                 "round with those on the C library's malloc.",
+        "not": "Cold starts from the disk; huge heaps.",
+        "seconds": (420, 1500),
+        "run": [("programs", [])],
+    },
     "region": {
         "about": "The raw tier: anonymous memory and mapped files by one call, beside the bare system calls.",
         "not": "",

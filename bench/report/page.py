@@ -55,6 +55,9 @@ def cell(row, competitor):
     if competitor["name"] == row["best_peer"]:
         shown = f"<b>{shown}*</b>"
     text = f"{shown}<small class=range>{number(rounds['min'])} to {number(rounds['max'])}</small>"
+    if "interval" in figure:
+        low, high = figure["interval"]
+        text += f"<small class=range>95 %: {low:.3f} to {high:.3f}</small>"
     if competitor["loft"]:
         words, missed = goal_words(figure)
         css = " class=behind" if missed else ""

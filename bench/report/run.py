@@ -83,7 +83,8 @@ def snapshot_table(result):
     row = {"title": f"{result['heap_mib']:.0f} MiB at rest", "unit": "s", "more_is_better": False,
            "best_peer": "cp", "goal_ratio": 0, "figures": cells}
     return {"title": plots.SNAPSHOT_TITLE, "competitors": columns, "rows": [row],
-            "note": "Until the copy is on the device. The plot: how long a thread that mutates waits from one "
+            "note": "Until the copy is on the device. The plot: how long a thread that mutates, and a control that "
+                    "touches no memory, wait from one "
                     f"section to the next; a snapshot itself held it for {result['held_ns'] / 1e6:.3f} ms at most."}
 
 

@@ -50,6 +50,8 @@
  * Never together: LOFT_WRITE with LOFT_COPY; two of TRUNCATE, KEEP, EXCLUSIVE, REPLACE; LOFT_RANDOM
  * with LOFT_POPULATE or LOFT_HUGE.
  *
+ * What is different on Windows: docs/platforms.md.
+ *
  * Source: docs/regions.md.
  */
 #ifndef LOFT_REGION_H
@@ -178,8 +180,8 @@ void *loft_create(const char *path, size_t bytes, unsigned flags);
 void *loft_create_from(const char *path, const void *data, size_t bytes, unsigned flags);
 
 /* Maps an existing file, or a part of it.
- * In: path, symbolic links are followed. file: a descriptor of a regular file, open for reading,
- *   for LOFT_WRITE also for writing; it is not kept, the caller may close it at once. offset: any
+ * In: path, symbolic links are followed. file: a descriptor (Windows: a HANDLE) of a regular file,
+ *   open for reading, for LOFT_WRITE also for writing; it is not kept, the caller may close it at once. offset: any
  *   byte. bytes: 0 to the end. Beyond the end: LOFT_ERANGE, or with LOFT_GROW the file grows.
  * Out: *mapped, the region's length; may be NULL; not touched on failure.
  * Durable: the growth, after loft_sync or loft_close. With LOFT_WRITE | LOFT_RANDOM the file's

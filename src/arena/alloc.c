@@ -15,7 +15,7 @@
 /* Out of line, so that the short way needs no stack frame. */
 static __attribute__((noinline)) void *alloc_malloc_slow(loft_arena *arena, size_t bytes)
 {
-    void *block = arena != NULL ? lofti_fast_more(arena->heap_id, bytes) : NULL;
+    void *block = lofti_thread_is_handle(arena) ? lofti_fast_more(bytes) : NULL;
     if (block != NULL) {
         return block;
     }
@@ -25,8 +25,13 @@ static __attribute__((noinline)) void *alloc_malloc_slow(loft_arena *arena, size
 
 LOFTI_LINE_ALIGNED void *loft_arena_malloc(loft_arena *arena, size_t bytes)
 {
-    lofti_cell *cell = LOFTI_LIKELY(arena != NULL) ? lofti_fast_cell(arena->heap_id, bytes) : NULL;
-    return LOFTI_LIKELY(cell != NULL) ? lofti_small_take(cell) : alloc_malloc_slow(arena, bytes);
+    if (lofti_thread_is_handle(arena)) {
+        lofti_cell *cell = lofti_fast_find(bytes);
+        if (LOFTI_LIKELY(cell->free != 0)) {
+            return lofti_small_take(cell);
+        }
+    }
+    return alloc_malloc_slow(arena, bytes);
 }
 
 void *loft_arena_calloc(loft_arena *arena, size_t count, size_t bytes)
@@ -65,7 +70,7 @@ void *loft_arena_aligned_alloc(loft_arena *arena, size_t alignment, size_t bytes
 
 static __attribute__((noinline)) void alloc_free_slow(loft_arena *arena, void *block)
 {
-    if (arena != NULL && lofti_fast_free_more(arena->heap_id, block)) {
+    if (lofti_thread_is_handle(arena) && lofti_fast_free_more(block)) {
         return;
     }
     if (block != NULL && lofti_arena_usable(arena, "free", true) == LOFT_OK) {
@@ -75,7 +80,8 @@ static __attribute__((noinline)) void alloc_free_slow(loft_arena *arena, void *b
 
 LOFTI_LINE_ALIGNED void loft_arena_free(loft_arena *arena, void *block)
 {
-    if (LOFTI_UNLIKELY(arena == NULL) || !lofti_fast_free(arena->heap_id, block)) {
+    if (!lofti_thread_is_handle(arena) ||
+        LOFTI_UNLIKELY(!lofti_small_give(&lofti_thread_last, block))) {
         alloc_free_slow(arena, block);
     }
 }

@@ -49,7 +49,6 @@ typedef struct lofti_pin {
 
 struct loft_arena {
     uint64_t magic;    /* LOFTI_ARENA_MAGIC while open */
-    uint64_t heap_id;  /* of `heap` while open, for heap/fast.h; else 0 */
     loft_arena *next;  /* in the registry */
     size_t self_bytes; /* of the memory this lies in */
 
@@ -214,6 +213,20 @@ int lofti_roots_check(loft_arena *arena, loft_report_fn *fn, void *context, uint
 /* Captures and writes; `flush`: and makes durable, also what earlier commits left unflushed. */
 int lofti_commit_locked(loft_arena *arena, bool flush);
 int lofti_checkpoint_locked(loft_arena *arena);
+
+/* --- punch.c ----------------------------------------------------------------------------------- */
+
+/* Which chunks a checkpoint changes. */
+typedef struct lofti_punch {
+    uint8_t *changed; /* one byte a chunk of the file; NULL: nothing is known */
+    uint64_t bytes;   /* of that memory */
+} lofti_punch;
+/* Before a checkpoint, which empties the index. Failed, there is nothing to end. */
+int lofti_punch_note(loft_arena *arena, lofti_punch *punch);
+/* After it, gate closed: the file and the memory give back what is free in the newest commit and now.
+ * lofti_store_punched is due then. */
+void lofti_punch_free(loft_arena *arena, const lofti_punch *punch);
+void lofti_punch_end(lofti_punch *punch);
 
 /* --- snapshot.c ---------------------------------------------------------------------------------- */
 

@@ -126,9 +126,7 @@ int lofti_attach_open(const char *path, unsigned flags, lofti_file *file)
 static int attach_reserve(loft_arena *arena, unsigned flags)
 {
     const uint64_t least_bytes = arena->store.space_end;
-    const lofti_window window = lofti_window_default();
-    if ((flags & LOFT_UNTRUSTED) != 0 &&
-        (arena->stored_base < window.low || arena->stored_base >= window.high)) {
+    if ((flags & LOFT_UNTRUSTED) != 0 && !lofti_window_holds(arena->stored_base)) {
         return lofti_status_fail(LOFT_ECORRUPT, "open", arena->path,
                                  "it asks for the address 0x%llx, where no arena is put",
                                  (unsigned long long)arena->stored_base);

@@ -139,12 +139,19 @@ int lofti_checkpoint_locked(loft_arena *arena)
         return lofti_status_fail(LOFT_EPENDING, "checkpoint", arena->path,
                                  "held off by a snapshot, which will do it at its end");
     }
-    const int code = lofti_store_checkpoint(&arena->store);
+    lofti_punch punch;
+    const bool punches = lofti_punch_note(arena, &punch) == LOFT_OK;
+    int code = lofti_store_checkpoint(&arena->store);
     if (code == LOFT_OK && gate_close(arena, "checkpoint") == LOFT_OK) {
         /* Returning memory is a saving: where the gate cannot be closed it waits for the next time. */
+        if (punches) {
+            lofti_punch_free(arena, &punch);
+        }
         lofti_space_return(arena);
         gate_open(arena);
     }
+    lofti_punch_end(&punch);
+    code = code == LOFT_OK ? lofti_store_punched(&arena->store) : code;
     if (code == LOFT_OK) {
         lofti_track_trim(arena);
         (void)lofti_dirty_committed(arena);

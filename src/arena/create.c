@@ -75,7 +75,6 @@ int lofti_arena_new(const char *path, const loft_arena_options *options, loft_ar
 void lofti_arena_destroy(loft_arena *arena)
 {
     arena->magic = 0;
-    arena->heap_id = 0;
     if (arena->heap != NULL) {
         lofti_heap_detach(arena->heap);
     }

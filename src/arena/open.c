@@ -112,6 +112,12 @@ static int open_checked(const char *path, unsigned flags, const loft_arena_optio
     if (path[0] == '\0' || strlen(path) >= OPEN_PATH_BYTES_MAX) {
         return lofti_status_fail(LOFT_EINVAL, "open", path, "the path is empty or too long");
     }
+    if (!lofti_map_can_overlay()) {
+        return lofti_status_fail(
+            LOFT_ENOTSUP, "open", path,
+            "arenas in files need a system that maps a file over address space "
+            "that is held");
+    }
     if ((flags & LOFT_CREATE) != 0) {
         flags |= LOFT_WRITE;
     }
@@ -130,7 +136,6 @@ int loft_arena_open(const char *path, unsigned flags, const loft_arena_options *
     if (code == LOFT_OK) {
         LOFTI_ASSERT(arena != NULL);
         arena->magic = LOFTI_ARENA_MAGIC;
-        arena->heap_id = lofti_heap_id(arena->heap);
         arena->verify = (flags & LOFT_VERIFY) != 0 && arena->has_store && arena->writable;
         lofti_registry_add(arena);
         *out = arena;

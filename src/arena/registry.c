@@ -164,7 +164,6 @@ void lofti_registry_publish(loft_arena *arena)
 {
     (void)pthread_mutex_lock(&registry_mutex);
     arena->magic = LOFTI_ARENA_MAGIC;
-    arena->heap_id = lofti_heap_id(arena->heap);
     (void)pthread_mutex_unlock(&registry_mutex);
 }
 

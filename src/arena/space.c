@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "os/dirty.h"
 #include "os/map.h"
+#include "os/window.h"
 
 /* The least address space worth holding when the system refuses more. */
 #define SPACE_RESERVE_MIN ((uint64_t)64 << 20)
@@ -51,6 +52,11 @@ int lofti_space_reserve(loft_arena *arena, uint64_t base, uint64_t least_bytes)
         /* Refused (RLIMIT_AS, a small address space) or partly taken: less may do. */
         bytes = lofti_arith_max(lofti_arith_down(bytes / 2, LOFTI_CHUNK_BYTES), least_bytes);
         error = reserve_at(base, bytes, &arena->base);
+    }
+    if (error != 0 && base != 0 && base >= (uint64_t)1 << lofti_window_bits()) {
+        return lofti_status_fail(LOFT_EADDRESS, "open", arena->path,
+                                 "its address 0x%llx lies outside this address space of %u bits",
+                                 (unsigned long long)base, lofti_window_bits());
     }
     if (error != 0 && base != 0 && lofti_status_code(error) == LOFT_EINVAL) {
         return lofti_status_fail(LOFT_EADDRESS, "open", arena->path,
@@ -367,14 +373,23 @@ static int claim_chunks(loft_arena *arena, uint32_t count, uint64_t *off)
     return LOFT_OK;
 }
 
+/* Where an anonymous heap's huge pages begin, in bytes from its start. Behind it one more is at most a thirtieth of the
+ * heap; a small program's second chunk would cost it 2 MiB, and the time to clear them, for a few pages of
+ * metadata. Chunks that come several together are for one block, of which a program may touch little, or take it and
+ * free it again and again. */
+#define SPACE_HUGE_FROM_BYTES ((uint64_t)64 << 20)
+
 /* Huge pages make new chunks cheap to fill and nearly free to scan, and spare a large heap most of its TLB misses;
  * a watched one is split at the first store after a commit, so that it reports single pages. Where every private page
  * is hashed, single ones are cheaper; and the first chunk of a small arena should not take megabytes. A
  * refusal costs time only. */
 static void space_advise(const loft_arena *arena, uint64_t off, uint64_t bytes)
 {
-    const bool huge = !arena->has_store || arena->tracker == LOFT_TRACKER_WP_ASYNC;
-    if (huge && off > LOFTI_HEAP_OFF) {
+    const bool huge =
+        arena->has_store
+            ? arena->tracker == LOFT_TRACKER_WP_ASYNC && off > LOFTI_HEAP_OFF
+            : off >= LOFTI_HEAP_OFF + SPACE_HUGE_FROM_BYTES && bytes == LOFTI_CHUNK_BYTES;
+    if (huge) {
         (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_HUGE);
     } else if (arena->has_store) {
         (void)lofti_map_advise(arena->base + off, bytes, LOFTI_ADVICE_NOHUGE);
@@ -429,12 +444,17 @@ static void host_table_free(void *context, void *table, size_t bytes)
     (void)lofti_map_release(table, lofti_arith_round_up(bytes, lofti_map_page_bytes()));
 }
 
-/* Anonymous arenas give memory back at once; a file's is returned by checkpoints. */
+/* Anonymous arenas give memory back at once; a file's is returned by checkpoints. Only whole pages of the system's: it
+ * would take the rest of the last one too. */
 static bool host_unused(void *context, uint64_t off, uint64_t bytes)
 {
     loft_arena *arena = context;
+    const uint64_t page_bytes = lofti_map_page_bytes();
+    const uint64_t from = lofti_arith_round_up(off, page_bytes);
+    const uint64_t end = lofti_arith_down(off + bytes, page_bytes);
     return !arena->has_store &&
-           lofti_map_advise(arena->base + LOFTI_HEAP_OFF + off, bytes, LOFTI_ADVICE_DONTNEED) == 0;
+           (from >= end || lofti_map_advise(arena->base + LOFTI_HEAP_OFF + from, end - from,
+                                            LOFTI_ADVICE_DONTNEED) == 0);
 }
 
 static bool host_has(void *context, uint32_t idx)

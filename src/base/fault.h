@@ -49,6 +49,7 @@
     X(SALT_KEPT)                                                                                   \
     X(EPOCH_UNTOLD)                                                                                \
     X(LOCK_SKIPPED)                                                                                \
+    X(PUNCH_UNFLUSHED)                                                                             \
     /* recovery */                                                                                 \
     X(COPY_SKIPPED)                                                                                \
     X(COPY_OVER_OLD)                                                                               \
@@ -60,7 +61,9 @@
     X(KNOWN_KEPT)                                                                                  \
     X(RETURN_CHANGED)                                                                              \
     X(OVERLAY_SKIPPED)                                                                             \
-    X(ROLLBACK_DROPS)
+    X(ROLLBACK_DROPS)                                                                              \
+    X(PUNCH_LIVE)                                                                                  \
+    X(PUNCH_DURABLE)
 
 enum lofti_fault {
     LOFTI_FAULT_NONE = 0,

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/reason.h"
 #include "loft/version.h"
 
 enum {
@@ -78,20 +79,36 @@ typedef struct status_pair {
 } status_pair;
 
 static const status_pair status_pairs[] = {
-    {EINVAL, LOFT_EINVAL},       {ENOMEM, LOFT_ENOMEM},       {EAGAIN, LOFT_EBUSY},
-    {ENOSPC, LOFT_ENOSPC},       {EDQUOT, LOFT_ENOSPC},       {EIO, LOFT_EIO},
-    {ENOENT, LOFT_ENOENT},       {ENOTDIR, LOFT_ENOENT},      {EEXIST, LOFT_EEXIST},
-    {EACCES, LOFT_EACCES},       {EPERM, LOFT_EACCES},        {EROFS, LOFT_EACCES},
-    {ETXTBSY, LOFT_EBUSY},       {EBUSY, LOFT_EBUSY},         {EFBIG, LOFT_ENOSPC},
-    {EOVERFLOW, LOFT_EOVERFLOW}, {ERANGE, LOFT_ERANGE},       {EOPNOTSUPP, LOFT_ENOTSUP},
-    {ENOSYS, LOFT_ENOTSUP},      {ENODEV, LOFT_ENOTSUP},      {EXDEV, LOFT_ENOTSUP},
-    {ELOOP, LOFT_EINVAL},        {EISDIR, LOFT_EINVAL},       {ENXIO, LOFT_EINVAL},
-    {ENAMETOOLONG, LOFT_EINVAL}, {ECANCELED, LOFT_ECANCELED},
+    {EINVAL, LOFT_EINVAL},
+    {ENOMEM, LOFT_ENOMEM},
+    {EAGAIN, LOFT_EBUSY},
+    {ENOSPC, LOFT_ENOSPC},
+    {EIO, LOFT_EIO},
+    {ENOENT, LOFT_ENOENT},
+    {ENOTDIR, LOFT_ENOENT},
+    {EEXIST, LOFT_EEXIST},
+    {EACCES, LOFT_EACCES},
+    {EPERM, LOFT_EACCES},
+    {EROFS, LOFT_EACCES},
+    {ETXTBSY, LOFT_EBUSY},
+    {EBUSY, LOFT_EBUSY},
+    {EFBIG, LOFT_ENOSPC},
+    {EOVERFLOW, LOFT_EOVERFLOW},
+    {ERANGE, LOFT_ERANGE},
+    {EOPNOTSUPP, LOFT_ENOTSUP},
+    {ENOSYS, LOFT_ENOTSUP},
+    {ENODEV, LOFT_ENOTSUP},
+    {EXDEV, LOFT_ENOTSUP},
+    {ELOOP, LOFT_EINVAL},
+    {EISDIR, LOFT_EINVAL},
+    {ENXIO, LOFT_EINVAL},
+    {ENAMETOOLONG, LOFT_EINVAL},
+    {ECANCELED, LOFT_ECANCELED},
 };
 
 int lofti_status_code(int error)
 {
-    const int positive = error < 0 ? -error : error;
+    const int positive = lofti_reason_plain(error < 0 ? -error : error);
     for (size_t i = 0; i < sizeof status_pairs / sizeof status_pairs[0]; i++) {
         if (status_pairs[i].error == positive) {
             return status_pairs[i].code;
@@ -155,7 +172,7 @@ int lofti_status_system(int error, const char *operation, const char *path)
 {
     const int positive = error < 0 ? -error : error;
     char buffer[STATUS_REASON_BYTES];
-    const char *reason = strerror_r(positive, buffer, sizeof buffer);
+    const char *reason = lofti_reason_text(positive, buffer, sizeof buffer);
     const int code = lofti_status_code(positive);
     status_record_sentence(code, operation, path, reason);
     return code;

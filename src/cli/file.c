@@ -108,17 +108,39 @@ bool lofti_cli_file_begin(lofti_cli_file_draft *draft, const char *path, const c
     return true;
 }
 
+/* Flushes; false with errno. The reason of a write that failed earlier is lost, so it is asked for by another write. */
+static bool file_flush(FILE *stream)
+{
+    const bool failed = ferror(stream) != 0;
+    clearerr(stream);
+    errno = 0;
+    if (failed) {
+        (void)fputc('\n', stream);
+    }
+    if (fflush(stream) == 0 && !failed) {
+        return true;
+    }
+    errno = errno != 0 ? errno : EIO;
+    return false;
+}
+
 int lofti_cli_file_end(lofti_cli_file_draft *draft)
 {
     if (draft->temporary == NULL) {
         return LOFTI_CLI_FINE; /* main looks at standard output */
     }
-    errno = 0;
-    bool fine = fflush(draft->stream) == 0 && ferror(draft->stream) == 0;
-    fine = fclose(draft->stream) == 0 && fine;
-    fine = fine && rename(draft->temporary, draft->path) == 0;
+    bool fine = file_flush(draft->stream);
+    int reason = errno;
+    if (fclose(draft->stream) != 0 && fine) {
+        fine = false;
+        reason = errno;
+    }
+    if (fine && rename(draft->temporary, draft->path) != 0) {
+        fine = false;
+        reason = errno;
+    }
     if (!fine) {
-        fprintf(stderr, "loft: '%s' cannot be written: %s\n", draft->path, strerror(errno));
+        fprintf(stderr, "loft: '%s' cannot be written: %s\n", draft->path, strerror(reason));
         (void)unlink(draft->temporary);
     }
     free(draft->temporary);

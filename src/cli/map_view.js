@@ -180,8 +180,9 @@ function tellBlock(run, block) {
 
 function tellPages(run, page, pages) {
   const from = (runs.page[run] + page) * PAGE, some = Math.min(pages, runs.pages[run] - page);
+  const title = titleOfRun(run);
   tell(some === 1 ? "Page " + count(page) : "Pages " + count(page) + " to " + count(page + some - 1), null, [
-    ["of", titleOfRun(run).toLowerCase()], ["address", address(from)], ["offset", count(from)],
+    ["of", title[0].toLowerCase() + title.slice(1)], ["address", address(from)], ["offset", count(from)],
     ...changedPairs(changedIn(run, page, page + some), some), ...rootNames(from, from + some * PAGE),
   ]);
 }

@@ -78,6 +78,9 @@ static lofti_verdict super_fields(const lofti_super *super)
 
 lofti_verdict lofti_super_validate(const lofti_super *super, bool writing)
 {
+    if (super->magic == __builtin_bswap64(LOFTI_SUPER_MAGIC)) {
+        return SUPER_VERDICT(LOFT_EVERSION, magic, "written with the other byte order");
+    }
     if (super->magic != LOFTI_SUPER_MAGIC) {
         return SUPER_VERDICT(LOFT_ECORRUPT, magic, "not a loft arena (no magic number)");
     }

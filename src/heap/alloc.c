@@ -72,8 +72,13 @@ static __attribute__((noinline)) void *alloc_malloc_slow(lofti_heap *heap, size_
 
 void *lofti_heap_malloc(lofti_heap *heap, size_t bytes)
 {
-    lofti_cell *cell = lofti_fast_cell(heap->id, bytes);
-    return LOFTI_LIKELY(cell != NULL) ? lofti_small_take(cell) : alloc_malloc_slow(heap, bytes);
+    if (lofti_thread_is_last(heap)) {
+        lofti_cell *cell = lofti_fast_find(bytes);
+        if (LOFTI_LIKELY(cell->free != 0)) {
+            return lofti_small_take(cell);
+        }
+    }
+    return alloc_malloc_slow(heap, bytes);
 }
 
 /* The slab block at `off`, live and exactly there: its unit; 0: it is not. Loads its chunk. */
@@ -150,7 +155,7 @@ static __attribute__((noinline)) void alloc_free_slow(lofti_heap *heap, void *bl
 
 void lofti_heap_free(lofti_heap *heap, void *block)
 {
-    if (!lofti_fast_free(heap->id, block)) {
+    if (!lofti_thread_is_last(heap) || !lofti_small_give(&lofti_thread_last, block)) {
         alloc_free_slow(heap, block);
     }
 }

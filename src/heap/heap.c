@@ -262,8 +262,6 @@ int lofti_heap_reload(lofti_heap *heap)
     return 0;
 }
 
-uint64_t lofti_heap_id(const lofti_heap *heap) { return heap->id; }
-
 uint64_t lofti_heap_anchor(const lofti_heap *heap)
 {
     return __atomic_load_n(&heap->image->anchor, __ATOMIC_ACQUIRE);

@@ -33,7 +33,8 @@ typedef struct lofti_heap_host {
     /* Optional hint: [off, off + bytes), whole pages, holds nothing live any more. An anonymous
      * host may drop its content (it must read as zeros or as before afterwards); a file host
      * returns it at a checkpoint. The heap does not rely on either. Returns true if the range reads
-     * as zeros now. */
+     * as zeros now, but for what shares a page of the system with its surroundings: no part of a chunk
+     * does so with another one. */
     bool (*unused)(void *context, uint64_t off, uint64_t bytes);
     /* Optional: whether chunk `idx` is memory that the host made the heap's, by grow or before attach. Damage
      * can claim any other; so the heap asks before it looks into a chunk. Any thread, any time. NULL: all
@@ -73,9 +74,6 @@ void lofti_heap_fork_lost(lofti_heap *heap);
 /* The image was replaced under the heap (rollback): forgets all that is volatile.
  * The caller guarantees that no other thread is inside the heap. */
 int lofti_heap_reload(lofti_heap *heap);
-
-/* Unique in the process; never 0. For heap/fast.h. */
-uint64_t lofti_heap_id(const lofti_heap *heap);
 
 /* The allocator; meanings as in loft/arena.h. Failures set the status sentence and errno, except that
  * free and usable_size report misuse. Thread-safe. `label` in sentences is "arena". */

@@ -34,7 +34,9 @@ uint32_t lofti_slab_merge(const lofti_heap *heap, uint32_t unit)
     uint64_t *remote = lofti_slab_remote(bits, shape);
     uint32_t count = 0;
     for (uint32_t i = 0; i < shape->word_count; i++) {
-        const uint64_t freed = __atomic_load_n(&remote[i], __ATOMIC_ACQUIRE);
+        /* In one order with the flag that was cleared before (heap/remote.h): an acquire alone may be done before
+         * that store is seen (ARM's LDAPR), and the free that finds the flag still set would be missed. */
+        const uint64_t freed = __atomic_load_n(&remote[i], __ATOMIC_SEQ_CST);
         if (freed != 0) {
             const uint64_t old = lofti_word_get(&bits[i]);
             count += lofti_bits_count(freed & ~old);

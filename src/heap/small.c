@@ -21,9 +21,9 @@
  * dirties a page. */
 #define SMALL_AHEAD 6u
 
-/* A cell may use blocks that are at most an eighth larger, above LOFTI_CLASS_FINE_BYTES two classes: a quarter. */
+/* A cell may use blocks that are larger by so small a part, above LOFTI_CLASS_FINE_BYTES that is two classes. */
 #define SMALL_BORROW_FINE   8u
-#define SMALL_BORROW_COARSE 2u
+#define SMALL_BORROW_COARSE 4u
 
 static uint32_t small_again(const lofti_class *shape)
 {
@@ -115,6 +115,42 @@ static void small_leave(lofti_heap *heap, lofti_thread *thread, uint32_t class_i
     }
 }
 
+/* Whether the current slab has no other word to look at and none of its blocks is free. */
+static bool small_is_used_up(const lofti_heap *heap, const lofti_cell *cell, uint32_t unit)
+{
+    return lofti_slab_shape(heap, unit)->word_count == 1 && lofti_word_get(cell->word) == 0;
+}
+
+/* The current slab, used up, becomes FULL. As small_leave, shorter: with blocks of 1 KiB and more that is nearly
+ * every refill. */
+static void small_leave_used_up(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
+{
+    lofti_supply *supply = &thread->supplies[class_idx];
+    lofti_cell *cell = &thread->cells[class_idx];
+    const uint32_t unit = supply->unit;
+    heap->slabs[unit].state = LOFTI_SLAB_FULL;
+    *lofti_slab_left(cell->word) = lofti_slab_worth(heap, lofti_slab_shape(heap, unit));
+    supply->unit = 0;
+    cell->word = NULL;
+}
+
+/* A slab of few blocks that got its first free one is what its class's cell would take next: if that is used up it
+ * does so now, and the next allocation takes the short way. */
+static bool small_use_freed(lofti_heap *heap, lofti_thread *thread, uint32_t unit)
+{
+    const uint32_t class_idx = heap->slabs[unit].class_idx;
+    const lofti_cell *cell = &thread->cells[class_idx];
+    const uint32_t current = thread->supplies[class_idx].unit;
+    if (cell->free != 0 || (current != 0 && !small_is_used_up(heap, cell, current))) {
+        return false;
+    }
+    if (current != 0) {
+        small_leave_used_up(heap, thread, class_idx);
+    }
+    heap->slabs[unit].state = LOFTI_SLAB_CURRENT;
+    return small_use_slab(heap, thread, class_idx, unit, 0);
+}
+
 void lofti_small_event(lofti_thread *thread, const lofti_unit *entry)
 {
     lofti_heap *heap = thread->heap;
@@ -122,8 +158,11 @@ void lofti_small_event(lofti_thread *thread, const lofti_unit *entry)
     lofti_slab *slab = &heap->slabs[unit];
     uint32_t *left = lofti_slab_left(entry->bits);
     if (slab->state == LOFTI_SLAB_FULL) {
-        lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
         const lofti_class *shape = lofti_slab_shape(heap, unit);
+        if (lofti_queue_is_stack(shape) && small_use_freed(heap, thread, unit)) {
+            return;
+        }
+        lofti_queue_push(heap, &thread->supplies[slab->class_idx].partly, unit);
         *left = shape->block_count - lofti_slab_worth(heap, shape);
         if (lofti_queue_is_stack(shape)) {
             small_ahead(entry->base, entry->size, lofti_word_get(entry->bits)); /* used next */
@@ -177,11 +216,11 @@ static bool small_use_queue(lofti_heap *heap, lofti_thread *thread, uint32_t cla
  * than another slab of which most blocks stay free, as the numbers of blocks of a size go up and down. */
 static bool small_borrow(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
 {
-    const uint32_t reach =
-        class_idx <= LOFTI_CLASS_FINE ? class_idx / SMALL_BORROW_FINE : SMALL_BORROW_COARSE;
-    const uint32_t last =
-        class_idx + reach < heap->class_last ? class_idx + reach : heap->class_last;
-    for (uint32_t from = class_idx + 1; from <= last; from++) {
+    const uint32_t size = heap->classes[class_idx].size;
+    const uint32_t part = class_idx <= LOFTI_CLASS_FINE ? SMALL_BORROW_FINE : SMALL_BORROW_COARSE;
+    const uint32_t most = size + size / part;
+    for (uint32_t from = class_idx + 1;
+         from <= heap->class_last && heap->classes[from].size <= most; from++) {
         if (small_use_queue(heap, thread, class_idx, from)) {
             return true;
         }
@@ -233,23 +272,13 @@ static bool small_use_rest(lofti_heap *heap, lofti_thread *thread, uint32_t clas
     return small_use_queue(heap, thread, class_idx, class_idx);
 }
 
-/* Whether the current slab has no other word to look at and none of its blocks is free. */
-static bool small_is_used_up(const lofti_heap *heap, const lofti_cell *cell, uint32_t unit)
-{
-    return lofti_slab_shape(heap, unit)->word_count == 1 && lofti_word_get(cell->word) == 0;
-}
-
 bool lofti_small_own(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
 {
     lofti_supply *supply = &thread->supplies[class_idx];
     lofti_cell *cell = &thread->cells[class_idx];
     const uint32_t unit = supply->unit;
     if (unit != 0 && small_is_used_up(heap, cell, unit)) {
-        /* As small_leave, shorter: with blocks of 1 KiB and more that is nearly every refill. */
-        heap->slabs[unit].state = LOFTI_SLAB_FULL;
-        *lofti_slab_left(cell->word) = lofti_slab_worth(heap, lofti_slab_shape(heap, unit));
-        supply->unit = 0;
-        cell->word = NULL;
+        small_leave_used_up(heap, thread, class_idx);
     } else if (unit != 0) {
         if (small_use_slab(heap, thread, class_idx, unit, supply->word_idx + 1)) {
             return true;

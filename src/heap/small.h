@@ -26,7 +26,7 @@ static inline void *lofti_small_take(lofti_cell *cell)
     LOFTI_ASSERT(free != 0);
     const uint64_t rest = free & (free - 1);
     cell->free = rest;
-    lofti_word_set(cell->word, lofti_word_get(cell->word) ^ (free ^ rest));
+    lofti_word_flip(cell->word, free ^ rest);
     void *block = cell->first + (size_t)((uint32_t)__builtin_ctzll(free) * cell->size);
     lofti_annotate_live(block, cell->size);
     return block;
@@ -76,12 +76,12 @@ static inline bool lofti_small_give(const lofti_thread_view *view, const void *b
         return false;
     }
     uint64_t *bits = entry->bits;
-    const uint64_t old = lofti_word_get(&bits[idx / 64]);
-    if (LOFTI_UNLIKELY(((old >> (idx % 64)) & 1) != 0)) {
+    uint64_t word = lofti_word_get(&bits[idx / 64]);
+    if (LOFTI_UNLIKELY(lofti_word_test_set(&word, idx))) {
         return false;
     }
     lofti_annotate_free(block, entry->size);
-    lofti_word_set(&bits[idx / 64], old | (uint64_t)1 << (idx % 64));
+    lofti_word_set(&bits[idx / 64], word);
     if (LOFTI_UNLIKELY(--*lofti_slab_left(bits) == 0)) {
         lofti_small_event(view->thread, entry);
     }

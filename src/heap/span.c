@@ -112,17 +112,44 @@ static int span_take(lofti_heap *heap, uint64_t pages, uint64_t alignment, uint3
 void *lofti_span_use_kept(lofti_thread *thread, uint64_t pages)
 {
     const lofti_heap *heap = thread->heap;
+    uint32_t at = thread->kept_next;
     for (uint32_t i = 0; i < LOFTI_KEPT_RUNS; i++) {
-        if (thread->kept[i].pages == pages) {
-            const uint64_t page = thread->kept[i].page;
+        at = (at - 1) % LOFTI_KEPT_RUNS; /* the latest first */
+        if (thread->kept[at].pages == pages) {
+            const uint64_t page = thread->kept[at].page;
             void *block = heap->base + (page << LOFTI_PAGE_SHIFT);
-            thread->kept[i].pages = 0;
+            thread->kept[at].pages = 0;
+            thread->kept_next = at; /* the next one may go here */
             span_publish(heap, page, (uint32_t)pages);
             lofti_annotate_live(block, pages << LOFTI_PAGE_SHIFT);
             return block;
         }
     }
     return NULL;
+}
+
+bool lofti_span_keep(lofti_thread *thread, const void *block)
+{
+    const lofti_heap *heap = thread->heap;
+    const uint64_t off = (uint64_t)((uintptr_t)block - (uintptr_t)heap->base);
+    lofti_kept_run *slot = &thread->kept[thread->kept_next];
+    if (off % LOFTI_PAGE_BYTES != 0 || off >= heap->reach_bytes || slot->pages != 0 ||
+        !heap->keeps_runs ||
+        __atomic_load_n(&heap->chunks[lofti_chunk_of(off)].state, __ATOMIC_ACQUIRE) !=
+            LOFTI_CHUNK_HEAD) {
+        return false;
+    }
+    const uint64_t page = span_page(off);
+    uint16_t *word = span_word(heap, page);
+    uint16_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+    if (value == 0 || (value & ~LOFTI_SPAN_PAGES) != 0 ||
+        !__atomic_compare_exchange_n(word, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        return false;
+    }
+    lofti_annotate_free(heap->base + off, (uint64_t)value << LOFTI_PAGE_SHIFT);
+    *slot = (lofti_kept_run){value, (uint32_t)page};
+    thread->kept_next = (thread->kept_next + 1) % LOFTI_KEPT_RUNS;
+    return true;
 }
 
 void *lofti_span_alloc(lofti_heap *heap, lofti_thread *thread, uint64_t pages, uint64_t alignment,
@@ -217,7 +244,8 @@ bool lofti_span_free(lofti_heap *heap, lofti_thread *thread, uint64_t off, uint3
     lofti_annotate_free(heap->base + off, pages << LOFTI_PAGE_SHIFT);
     uint64_t released = page;
     if (thread != NULL && heap->keeps_runs && (value & LOFTI_SPAN_BIG) == 0 && kind == 0) {
-        lofti_kept_run *slot = &thread->kept[thread->kept_next++ % LOFTI_KEPT_RUNS];
+        lofti_kept_run *slot = &thread->kept[thread->kept_next];
+        thread->kept_next = (thread->kept_next + 1) % LOFTI_KEPT_RUNS;
         const lofti_kept_run old = *slot;
         *slot = (lofti_kept_run){(uint32_t)pages, (uint32_t)page};
         released = old.page;

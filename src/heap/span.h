@@ -18,6 +18,10 @@ void *lofti_span_alloc(lofti_heap *heap, lofti_thread *thread, uint64_t pages, u
 /* Such a span of kind 0 from the runs that the thread keeps; `pages` is not 0. NULL: none is as long. No lock. */
 void *lofti_span_use_kept(lofti_thread *thread, uint64_t pages);
 
+/* Frees a live span and keeps its run for that, if the thread has a slot empty. False, with nothing changed: take
+ * lofti_alloc_give's way. No lock. */
+bool lofti_span_keep(lofti_thread *thread, const void *block);
+
 /* Frees the span of this kind that begins at `off`. False, with nothing changed: there is none. */
 bool lofti_span_free(lofti_heap *heap, lofti_thread *thread, uint64_t off, uint32_t kind);
 

@@ -113,6 +113,7 @@ struct lofti_thread {
     lofti_kept_run kept[LOFTI_KEPT_RUNS];
     lofti_heap *heap;      /* NULL: not in use */
     lofti_thread **list;   /* where its thread's list begins */
+    const void **handle;   /* its thread's view's */
     lofti_thread *sibling; /* the same thread's other thread heaps; or the idle list */
     _Alignas(LOFTI_LINE_BYTES) uint32_t remote_head; /* units; LOFTI_REMOTE_CLOSED: thread ended */
 };
@@ -253,6 +254,12 @@ static inline bool lofti_image_is_head(const lofti_heap *heap, uint32_t idx)
            ((__atomic_load_n(&heap->dir[idx / 64].heads, __ATOMIC_RELAXED) >> (idx % 64)) & 1);
 }
 
+#if defined(__x86_64__) && defined(__GCC_ASM_FLAG_OUTPUTS__) && !defined(__SANITIZE_THREAD__)
+#define LOFTI_WORD_ASM 1
+#else
+#define LOFTI_WORD_ASM 0
+#endif
+
 /* Words of bitmaps are read by others while their owner changes them; on every machine that loft
  * runs on these are plain loads and stores. */
 static inline uint64_t lofti_word_get(const uint64_t *word)
@@ -262,6 +269,32 @@ static inline uint64_t lofti_word_get(const uint64_t *word)
 static inline void lofti_word_set(uint64_t *word, uint64_t value)
 {
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/* Owner only. One instruction where the processor has it: a compiler makes a load, the operation and a store of
+ * what is atomic, relaxed or not. */
+static inline void lofti_word_flip(uint64_t *word, uint64_t bits)
+{
+#if LOFTI_WORD_ASM
+    __asm__("xorq %1, %0" : "+m"(*word) : "r"(bits));
+#else
+    lofti_word_set(word, lofti_word_get(word) ^ bits);
+#endif
+}
+
+/* Sets bit idx % 64 of *word, a copy. Returns whether it was set. */
+static inline bool lofti_word_test_set(uint64_t *word, uint64_t idx)
+{
+#if LOFTI_WORD_ASM
+    bool was;
+    __asm__("btsq %2, %0" : "+r"(*word), "=@ccc"(was) : "r"(idx));
+    return was;
+#else
+    const uint64_t bit = (uint64_t)1 << (idx % 64);
+    const bool was = (*word & bit) != 0;
+    *word |= bit;
+    return was;
+#endif
 }
 
 /* How many bits are set; without the processor's instruction, which not all x86-64 have. */

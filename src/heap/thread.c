@@ -4,7 +4,8 @@
  * Lock order: registry_lock, then a heap's lock.
  * Invariants (registry_lock held):
  *   R1  a thread heap in some thread's list has heap != NULL and is on no idle list
- *   R2  a slot with heap_id h points to that thread's heap for h, or no heap has the id h any more
+ *   R2  a slot with heap_id h points to that thread's heap for h, or no heap has the id h any more; a view has the
+ *       handle of a heap that is attached, or none
  */
 #include "heap/thread.h"
 
@@ -17,7 +18,8 @@
 #include "heap/span.h"
 #include "heap/trim.h"
 
-__thread lofti_thread_view lofti_thread_last = {.heap_id = LOFTI_HEAP_ID_NONE};
+__thread lofti_thread_view lofti_thread_last = {.handle = LOFTI_THREAD_NO_HANDLE,
+                                                .heap_id = LOFTI_HEAP_ID_NONE};
 
 /* The heaps used before the last one, where their ids say. */
 typedef struct lofti_thread_slot {
@@ -91,19 +93,24 @@ static lofti_thread *thread_make(lofti_heap *heap)
 
 static void thread_use(const lofti_heap *heap, lofti_thread *thread)
 {
-    lofti_thread_last = (lofti_thread_view){.heap_id = heap->id,
-                                            .thread = thread,
-                                            .base = heap->base,
-                                            .units = heap->units,
-                                            .reach_bytes = heap->reach_bytes,
-                                            .owner = thread->id,
-                                            .unit_shift = heap->unit_shift};
+    const void *handle = heap->host.context;
+    lofti_thread_view *view = &lofti_thread_last;
+    view->heap_id = heap->id;
+    view->thread = thread;
+    view->base = heap->base;
+    view->units = heap->units;
+    view->reach_bytes = heap->reach_bytes;
+    view->owner = thread->id;
+    view->unit_shift = heap->unit_shift;
+    __atomic_store_n(&view->handle, handle != NULL ? handle : LOFTI_THREAD_NO_HANDLE,
+                     __ATOMIC_RELAXED);
     thread_slots[heap->id % THREAD_SLOTS] = (lofti_thread_slot){heap->id, thread};
 }
 
 static void thread_forget_slots(void)
 {
-    lofti_thread_last = (lofti_thread_view){.heap_id = LOFTI_HEAP_ID_NONE};
+    lofti_thread_last.heap_id = LOFTI_HEAP_ID_NONE;
+    __atomic_store_n(&lofti_thread_last.handle, LOFTI_THREAD_NO_HANDLE, __ATOMIC_RELAXED);
     memset(thread_slots, 0, sizeof thread_slots);
 }
 
@@ -139,6 +146,7 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
     if (thread != NULL) {
         thread->sibling = thread_list;
         thread->list = &thread_list;
+        thread->handle = &lofti_thread_last.handle;
         thread_list = thread;
         thread_use(heap, thread);
     }
@@ -204,6 +212,14 @@ void lofti_thread_register(lofti_heap *heap)
     (void)pthread_mutex_unlock(&registry_lock);
 }
 
+/* Of a heap that ends: its thread must not take another heap with the same handle for it (R2). */
+static void thread_unsee(const lofti_heap *heap, lofti_thread *thread)
+{
+    const void *handle = heap->host.context;
+    (void)__atomic_compare_exchange_n(thread->handle, &handle, LOFTI_THREAD_NO_HANDLE, false,
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static void thread_unlink(lofti_thread *thread)
 {
     lofti_thread **link = thread->list;
@@ -225,6 +241,7 @@ void lofti_thread_unregister(lofti_heap *heap)
         lofti_thread *thread = lofti_heap_thread(heap, id);
         if (thread->heap != NULL) {
             thread_unlink(thread);
+            thread_unsee(heap, thread);
         }
     }
     (void)pthread_mutex_unlock(&registry_lock);

@@ -14,8 +14,11 @@
 
 #include "heap/state.h"
 
-/* The heap this thread used last, with what the fast paths need of it: one load less to each. */
+/* The heap this thread used last, with what the fast paths need of it: one load less to each. Written by its thread
+ * alone, but for `handle`: whoever ends the heap empties it, since another may get a handle at the same address. */
 typedef struct lofti_thread_view {
+    const void *
+        handle; /* the host's context, by which the public functions know it; LOFTI_THREAD_NO_HANDLE */
     uint64_t heap_id; /* LOFTI_HEAP_ID_NONE: empty */
     lofti_thread *thread;
     uint8_t *base;
@@ -29,12 +32,20 @@ typedef struct lofti_thread_view {
 #define LOFTI_HEAP_ID_NONE  UINT64_C(1)
 #define LOFTI_HEAP_ID_FIRST UINT64_C(2)
 
+/* Nobody's handle, not NULL either: so one compare finds both out. */
+#define LOFTI_THREAD_NO_HANDLE ((const void *)1)
+
 extern __thread lofti_thread_view lofti_thread_last
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static inline bool lofti_thread_is_last(const lofti_heap *heap)
 {
     return LOFTI_LIKELY(lofti_thread_last.heap_id == heap->id);
+}
+
+static inline bool lofti_thread_is_handle(const void *handle)
+{
+    return LOFTI_LIKELY(__atomic_load_n(&lofti_thread_last.handle, __ATOMIC_RELAXED) == handle);
 }
 
 /* The calling thread's heap, made if there is none. NULL with the sentence set: no memory, or the heap

@@ -28,7 +28,8 @@
  *   S4  No byte of [super.start, position) of the journal is written again before a superblock with
  *       another epoch is flushed.
  *   S5  Base images of committed pages change in checkpoint only, after every page that changes has a full image
- *       in the flushed journal. Behind the frontier: B1 to B3 in store_bulk.c.
+ *       in the flushed journal. Behind the frontier: B1 to B3 in store_bulk.c. Holes of pages in nobody's use: P1,
+ *       P2 in store_checkpoint.c.
  *
  * Threads: one at a time, but for claim, unclaim, space_end and wait, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
  */
@@ -106,6 +107,7 @@ typedef struct lofti_store {
         dirt_framed; /* a frame that says it counts may be in the file, unflushed or broken unflushed */
     uint64_t placed_end;   /* the file must reach here: committed pages lie in place */
     uint64_t placed_bytes; /* written in place since the last checkpoint */
+    bool punched;          /* P2: base images became holes, which is not flushed */
     lofti_index index;
 
     lofti_store_draft draft;
@@ -167,6 +169,12 @@ int lofti_store_wait(lofti_store *store, uint64_t sequence, uint64_t newest);
 
 /* Applies and rewinds. LOFT_EPENDING: held off by a reader, or no space; everything stands. */
 int lofti_store_checkpoint(lofti_store *store);
+
+/* Directly after a checkpoint: [off, off + bytes), whole pages below the frontier that nobody has in use in the newest
+ * commit, becomes a hole; they read as zeros from now on. 0 or a negative errno value. */
+int lofti_store_punch(lofti_store *store, uint64_t off, uint64_t bytes);
+/* After the last of them, before the next commit: flushes what they did. */
+int lofti_store_punched(lofti_store *store);
 
 /* Leaves no content in an empty journal, and no more blocks than a new file has. For a clean close; does nothing
  * while the journal is in use. Not flushed, and failing costs space only. */

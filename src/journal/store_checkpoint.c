@@ -11,6 +11,12 @@
  * torn, but each of them has a full image in the journal. After (c): the journal is empty.
  *
  * Readers hold a shared lock while they rely on base images; (b) needs it alone.
+ *
+ * Then pages that nobody has in use may become holes (lofti_store_punch):
+ *   P1  A base image becomes a hole only while the journal is empty and its superblock flushed, and only of a page that
+ *       the newest commit has free: recovery, whatever a crash leaves of the hole, shows nobody the page.
+ *   P2  That is flushed before the next commit begins. Its delta of such a page is against zeros; found with the old
+ *       image below it, it would not match its hash.
  */
 #include <string.h>
 
@@ -237,4 +243,23 @@ int lofti_store_checkpoint(lofti_store *store)
     (void)lofti_file_lock(&store->file, LOFTI_LOCK_NONE, LOFTI_STORE_LOCK_READER);
     lofti_store_verify(store);
     return code;
+}
+
+int lofti_store_punch(lofti_store *store, uint64_t off, uint64_t bytes)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_IDLE && !lofti_store_has_journal(store) &&
+                !store->super_stale); /* P1 */
+    LOFTI_CHECK(off >= LOFTI_HEAP_OFF && lofti_arith_inside(off, bytes, store->frontier));
+    store->punched = true; /* also if it fails: some of it may be done */
+    return lofti_file_punch(&store->file, off, bytes);
+}
+
+int lofti_store_punched(lofti_store *store)
+{
+    if (!store->punched) {
+        return LOFT_OK;
+    }
+    store->punched = false;
+    /* Before: pages that nobody uses are their old images or zeros. After: zeros, and deltas may say so. */
+    return LOFTI_FAULT(PUNCH_UNFLUSHED) ? LOFT_OK : lofti_store_flush(store, "checkpoint");
 }

@@ -106,6 +106,10 @@ struct lofti_file_ops {
     int (*write_back)(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes);
 };
 
+/* Whether a file can be made shorter while a part of it is mapped. Where not, resize answers
+ * -ETXTBSY to that. */
+bool lofti_file_cuts_mapped(void);
+
 /* The table in use: the system's, unless a test has set another. */
 const lofti_file_ops *lofti_file_ops_current(void);
 const lofti_file_ops *lofti_file_ops_system(void);

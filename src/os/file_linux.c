@@ -4,7 +4,8 @@
  * Every function is one attempt of one system call, translated to the contract of os/file.h; the
  * table has no context, so `ops` is not looked at. What the translation adds:
  *
- *   open         O_CLOEXEC, O_NOCTTY and O_NONBLOCK always; a regular file loses O_NONBLOCK again
+ *   open         O_CLOEXEC, O_NOCTTY and O_NONBLOCK always: a pipe without a writer must not hang
+ *                what opens it. To a regular file O_NONBLOCK means nothing, so it stays
  *   lock         the open file description's lock: classic ones vanish at any close of the inode
  *                in the process, flock has no byte ranges
  *   link         an unnamed file is named through /proc/self/fd, which needs no privilege
@@ -145,13 +146,6 @@ static int linux_open(const lofti_file_ops *ops, const char *path, unsigned flag
     }
     if (fd < 0 || (fd = file_above_standard(fd)) < 0) {
         return -errno;
-    }
-    struct stat status;
-    if (fstat(fd, &status) != 0 ||
-        (S_ISREG(status.st_mode) && fcntl(fd, F_SETFL, 0) != 0)) { /* 0: O_NONBLOCK off */
-        const int error = errno;
-        (void)close(fd);
-        return -error;
     }
     *handle = fd;
     return 0;
@@ -378,6 +372,8 @@ static int linux_write_back(const lofti_file_ops *ops, intptr_t handle, uint64_t
                    : file_result(sync_file_range((int)handle, (off_t)off, (off_t)bytes,
                                                  SYNC_FILE_RANGE_WRITE));
 }
+
+bool lofti_file_cuts_mapped(void) { return true; }
 
 const lofti_file_ops *lofti_file_ops_system(void)
 {

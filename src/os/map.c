@@ -11,6 +11,7 @@
 #include "os/place.h"
 
 static _Atomic(const lofti_map_ops *) map_ops_chosen;
+static _Atomic unsigned map_bits_known; /* 0: not yet tried; every thread finds the same */
 
 static const lofti_map_ops *map_ops_current(void)
 {
@@ -22,6 +23,42 @@ void lofti_map_ops_set(const lofti_map_ops *ops)
 {
     atomic_store_explicit(&map_ops_chosen, ops, memory_order_release);
     lofti_place_forget();
+    atomic_store_explicit(&map_bits_known, 0, memory_order_relaxed);
+}
+
+/* --- How large it is ---------------------------------------------------------------------- */
+
+/* Places tried in an upper half: somebody may have one or the other. */
+#define MAP_BITS_TRIES 4u
+
+static bool map_reaches(const lofti_map_ops *ops, unsigned bits)
+{
+    const uint64_t half = (uint64_t)1 << (bits - 1);
+    const lofti_place_request page = lofti_place_reservation(ops, lofti_map_granule_bytes());
+    for (unsigned i = 0; i < MAP_BITS_TRIES; i++) {
+        const uint64_t at = half + half / (2 * MAP_BITS_TRIES) * (2 * i + 1);
+        if (lofti_place_exactly(&page, at) == 0) {
+            (void)ops->unmap(lofti_place_address(at), page.bytes);
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned lofti_map_bits(void)
+{
+    unsigned bits = atomic_load_explicit(&map_bits_known, memory_order_relaxed);
+    if (bits != 0) {
+        return bits;
+    }
+    const lofti_map_ops *ops = map_ops_current();
+    for (bits = LOFTI_MAP_BITS_MAX; bits >= LOFTI_MAP_BITS_MIN; bits--) {
+        if (map_reaches(ops, bits)) {
+            atomic_store_explicit(&map_bits_known, bits, memory_order_relaxed);
+            return bits;
+        }
+    }
+    return LOFTI_MAP_BITS_MAX;
 }
 
 static bool map_is_whole_pages(uint64_t value)
@@ -29,9 +66,10 @@ static bool map_is_whole_pages(uint64_t value)
     return (value & (lofti_map_page_bytes() - 1)) == 0;
 }
 
+/* `off`: of a file, or an address: where a mapping begins. */
 static bool map_is_request_valid(size_t bytes, uint64_t off)
 {
-    return bytes != 0 && map_is_whole_pages(bytes) && map_is_whole_pages(off);
+    return bytes != 0 && map_is_whole_pages(bytes) && (off & (lofti_map_granule_bytes() - 1)) == 0;
 }
 
 /* --- The contract ------------------------------------------------------------------------- */
@@ -54,8 +92,8 @@ int lofti_map_place(size_t bytes, size_t alignment, unsigned flags, const lofti_
         return -ENOMEM;
     }
     const lofti_place_request request = map_request_of(bytes, flags, file, off);
-    return alignment <= lofti_map_page_bytes() ? lofti_place_anywhere(&request, out)
-                                               : lofti_place_aligned(&request, alignment, out);
+    return alignment <= lofti_map_granule_bytes() ? lofti_place_anywhere(&request, out)
+                                                  : lofti_place_aligned(&request, alignment, out);
 }
 
 int lofti_map_at(void *at, size_t bytes, unsigned flags, const lofti_file *file, uint64_t off)
@@ -71,7 +109,8 @@ int lofti_map_at(void *at, size_t bytes, unsigned flags, const lofti_file *file,
 int lofti_map_over(void *at, size_t bytes, unsigned flags, const lofti_file *file, uint64_t off)
 {
     const uint64_t start = lofti_place_number(at);
-    if (!map_is_request_valid(bytes, off | start) || !lofti_place_is_inside(start, bytes)) {
+    if (!map_is_request_valid(bytes, off) || !map_is_whole_pages(start) ||
+        !lofti_place_is_inside(start, bytes)) {
         return -EINVAL;
     }
     const lofti_place_request request = map_request_of(bytes, flags, file, off);
@@ -185,12 +224,14 @@ int lofti_map_each(const void *at, size_t bytes, lofti_map_area_fn *fn, void *co
 typedef struct map_text {
     char *text;
     size_t bytes;
+    bool is_file;
 } map_text;
 
 static int map_holder_visit(void *context, const lofti_map_area *area)
 {
-    const map_text *text = context;
+    map_text *text = context;
     if (area->name[0] != '\0') {
+        text->is_file = area->file;
         (void)snprintf(text->text, text->bytes, "%s", area->name);
     } else {
         (void)snprintf(text->text, text->bytes, "anonymous memory at 0x%" PRIx64, area->start);
@@ -198,11 +239,12 @@ static int map_holder_visit(void *context, const lofti_map_area *area)
     return 1;
 }
 
-void lofti_map_holder(const void *at, size_t bytes, char *text, size_t text_bytes)
+bool lofti_map_holder(const void *at, size_t bytes, char *text, size_t text_bytes)
 {
-    map_text out = {text, text_bytes};
+    map_text out = {text, text_bytes, false};
     if (text_bytes != 0) {
         text[0] = '\0';
         (void)lofti_map_each(at, bytes, map_holder_visit, &out);
     }
+    return out.is_file;
 }

@@ -4,7 +4,7 @@
  * Rules for every function:
  *   - 0 on success or a negative errno value; on failure nothing is mapped that was not before;
  *   - addresses, offsets and sizes are multiples of the page size and sizes not 0, unless said
- *     otherwise: -EINVAL;
+ *     otherwise: -EINVAL; where mappings begin, in memory and in the file, is a multiple of the granule;
  *   - what is handed out lies at or above LOFTI_MAP_LOW and ends at or below LOFTI_MAP_HIGH: a
  *     checked postcondition, never an assumption. The kernel chooses first; an answer outside
  *     is given back and asked for again at rising hints with MAP_FIXED_NOREPLACE, whose result is
@@ -51,6 +51,7 @@ typedef int lofti_map_area_fn(void *context, const lofti_map_area *area);
 typedef struct lofti_map_ops {
     int (*map)(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle, uint64_t off,
                void **out);
+    /* -EOPNOTSUPP where a reservation cannot be unmapped in part. */
     int (*unmap)(void *at, size_t bytes);
     /* mremap: in place, or, with may_move, to anywhere (`to` NULL) or exactly `to`. */
     int (*remap)(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void *to, void **out);
@@ -81,10 +82,24 @@ enum lofti_map_advice {
     LOFTI_ADVICE_POPULATE_WRITE
 };
 
+/* How large the address space is, in bits: a power of two below which something can be mapped in the upper half, and
+ * above which nothing can, as far as LOFTI_MAP_HIGH. Found by trying, once per process (one page, given back at once). Where
+ * nothing at all can be mapped it is not known: LOFTI_MAP_BITS_MAX. */
+#define LOFTI_MAP_BITS_MIN 36u
+#define LOFTI_MAP_BITS_MAX 47u
+unsigned lofti_map_bits(void);
+
 size_t lofti_map_page_bytes(void);
+/* For tests: from now on pages count as so large, a power of two; 0: as the system's. */
+void lofti_map_page_pretend(size_t bytes);
+/* Mappings begin at multiples of it: the page size, or (Windows) more. A power of two. */
+size_t lofti_map_granule_bytes(void);
+/* Whether a file can be mapped over what the caller has there. Where it cannot, lofti_map_over
+ * with a file is -EOPNOTSUPP: no memory becomes a file's in place, and no arena lies in a file. */
+bool lofti_map_can_overlay(void);
 
 /* Maps `bytes` anywhere in [LOW, HIGH). `file` NULL: anonymous and zeroed. `off` is a multiple of
- * the page size. `alignment` is 0 or a power of two above the page size. */
+ * the granule. `alignment` is 0 or a power of two. */
 int lofti_map_place(size_t bytes, size_t alignment, unsigned flags, const lofti_file *file,
                     uint64_t off, void **out);
 /* The same at exactly `at`: -EEXIST if any of it is taken, or if the system moved it. */
@@ -107,7 +122,8 @@ int lofti_map_lock(void *at, size_t bytes, bool on);
 int lofti_map_each(const void *at, size_t bytes, lofti_map_area_fn *fn, void *context);
 
 /* Tells in words what occupies [at, at + bytes) in this process ("/path/of/file", "[stack]",
- * "anonymous memory at 0x..."); empty text if nothing does or it cannot be known. */
-void lofti_map_holder(const void *at, size_t bytes, char *text, size_t text_bytes);
+ * "anonymous memory at 0x..."); empty text if nothing does or it cannot be known. True: the text is
+ * the name of a file. */
+bool lofti_map_holder(const void *at, size_t bytes, char *text, size_t text_bytes);
 
 #endif /* LOFTI_OS_MAP_H */

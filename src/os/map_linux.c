@@ -211,13 +211,23 @@ const lofti_map_ops *lofti_map_ops_system(void)
     return &table;
 }
 
+static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
+
+void lofti_map_page_pretend(size_t bytes)
+{
+    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 size_t lofti_map_page_bytes(void)
 {
-    static size_t bytes; /* every thread stores the same */
-    size_t known = __atomic_load_n(&bytes, __ATOMIC_RELAXED);
+    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
     if (LOFTI_UNLIKELY(known == 0)) {
         known = (size_t)sysconf(_SC_PAGESIZE); /* cannot fail: the kernel tells it at start */
-        __atomic_store_n(&bytes, known, __ATOMIC_RELAXED);
+        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
     }
     return known;
 }
+
+size_t lofti_map_granule_bytes(void) { return lofti_map_page_bytes(); }
+
+bool lofti_map_can_overlay(void) { return true; }

@@ -24,6 +24,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+/* For a place that another thread may take in the moment that it is nobody's. */
+enum { PLACE_TRIES = 16 };
+
 /* Where the last search for a place ended: the next one starts there. Only a hint. */
 static _Atomic uint64_t place_rising_hint = LOFTI_MAP_LOW;
 
@@ -71,13 +74,13 @@ static bool place_find_gap(const lofti_map_ops *ops, uint64_t *hint, uint64_t by
     if (ops->walk == NULL || ops->walk(place_gap_visit, &gap) < 0) {
         return false;
     }
-    *hint = gap.start;
+    *hint = lofti_arith_round_up(gap.start, lofti_map_granule_bytes());
     return true;
 }
 
 static uint64_t place_raise(uint64_t hint)
 {
-    return lofti_arith_round_up(hint + hint / 8, lofti_map_page_bytes());
+    return lofti_arith_round_up(hint + hint / 8, lofti_map_granule_bytes());
 }
 
 /* Maps at the lowest place at or above `hint` that can be had. */
@@ -118,7 +121,8 @@ int lofti_place_anywhere(const lofti_place_request *request, void **out)
         return 0;
     }
     (void)request->ops->unmap(got, request->bytes);
-    const uint64_t hint = atomic_load_explicit(&place_rising_hint, memory_order_relaxed);
+    const uint64_t hint = lofti_arith_round_up(
+        atomic_load_explicit(&place_rising_hint, memory_order_relaxed), lofti_map_granule_bytes());
     rc = place_rising(request, hint, out);
     if (rc == -ENOMEM && hint > LOFTI_MAP_LOW) {
         rc = place_rising(request, LOFTI_MAP_LOW, out); /* given back since, further down */
@@ -220,6 +224,24 @@ static int place_by_luck(const lofti_place_request *request, size_t alignment, v
     return 0;
 }
 
+/* Within a reservation of [start, start + span), at a multiple of `alignment`. The reservation is used up. */
+static int place_within(const lofti_place_request *request, uint64_t start, uint64_t span,
+                        uint64_t at)
+{
+    int rc = place_trim(request->ops, start, start + span, at, request->bytes);
+    if (rc == -EOPNOTSUPP) {
+        /* It cannot be cut and was given back: the place is asked for afresh. */
+        return lofti_place_exactly(request, at);
+    }
+    if (rc == 0) {
+        rc = lofti_place_over(request, at);
+        if (rc != 0) {
+            lofti_place_give_up(request->ops, at, request->bytes);
+        }
+    }
+    return rc;
+}
+
 int lofti_place_aligned(const lofti_place_request *request, size_t alignment, void **out)
 {
     int rc = place_by_luck(request, alignment, out);
@@ -232,22 +254,19 @@ int lofti_place_aligned(const lofti_place_request *request, size_t alignment, vo
         return -ENOMEM;
     }
     const lofti_place_request room = lofti_place_reservation(request->ops, (size_t)span);
-    void *got = NULL;
-    rc = lofti_place_anywhere(&room, &got);
-    if (rc != 0) {
-        return rc;
+    uint64_t at = 0;
+    rc = -EEXIST;
+    for (int i = 0; i < PLACE_TRIES && rc == -EEXIST; i++) {
+        void *got = NULL;
+        rc = lofti_place_anywhere(&room, &got);
+        if (rc == 0) {
+            const uint64_t start = lofti_place_number(got);
+            at = lofti_arith_round_up(start, alignment);
+            rc = place_within(request, start, span, at);
+        }
     }
-    const uint64_t start = lofti_place_number(got);
-    const uint64_t at = lofti_arith_round_up(start, alignment);
-    rc = place_trim(request->ops, start, start + span, at, request->bytes);
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        *out = lofti_place_address(at);
     }
-    rc = lofti_place_over(request, at);
-    if (rc != 0) {
-        lofti_place_give_up(request->ops, at, request->bytes);
-        return rc;
-    }
-    *out = lofti_place_address(at);
-    return 0;
+    return rc;
 }

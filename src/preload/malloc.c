@@ -17,9 +17,9 @@
 #include <string.h>
 
 #include "heap.h"
+#include "loft/region.h"
 
-#define LIKELY(x)          __builtin_expect(!!(x), 1)
-#define PRELOAD_PAGE_BYTES ((size_t)4096)
+#define LIKELY(x) __builtin_expect(!!(x), 1)
 
 /* Parameters are called what libc's headers call them. */
 
@@ -135,15 +135,16 @@ void *memalign(size_t alignment, size_t size)
     return aligned(power, size);
 }
 
-void *valloc(size_t size) { return aligned(PRELOAD_PAGE_BYTES, size); }
+void *valloc(size_t size) { return aligned(loft_page_bytes(), size); }
 
 void *pvalloc(size_t size)
 {
-    if (size > SIZE_MAX - PRELOAD_PAGE_BYTES) {
+    const size_t page_bytes = loft_page_bytes();
+    if (size > SIZE_MAX - page_bytes) {
         return no_memory();
     }
-    const size_t pages = (size + PRELOAD_PAGE_BYTES - 1) / PRELOAD_PAGE_BYTES;
-    return aligned(PRELOAD_PAGE_BYTES, (pages != 0 ? pages : 1) * PRELOAD_PAGE_BYTES);
+    const size_t pages = (size + page_bytes - 1) / page_bytes;
+    return aligned(page_bytes, (pages != 0 ? pages : 1) * page_bytes);
 }
 
 size_t malloc_usable_size(void *ptr)

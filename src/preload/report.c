@@ -9,6 +9,8 @@
  * only wakes a thread, by a byte through a pipe; that thread forks. A child of the program gets a thread
  * and a pipe of its own.
  */
+#include "report.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +26,8 @@
 
 enum { REPORT_LINE_BYTES = 512, REPORT_PATH_BYTES = 4096 };
 
-static const char *snapshot_path;
+/* A copy: programs that set their title (redis-server, perl) write over the environment. "": not wanted. */
+static char snapshot_path[REPORT_PATH_BYTES];
 static bool stats_wanted;
 static int wake_signal; /* 0: none */
 static int wake_pipe[2] = {-1, -1};
@@ -47,8 +50,11 @@ static void report_say(const char *format, ...)
     (void)written; /* nobody is left to be told */
 }
 
-static void report_stats(void)
+void lofti_preload_report_stats(void)
 {
+    if (lofti_preload_arena == NULL) {
+        return;
+    }
     loft_arena_statistics stats = {.struct_bytes = sizeof stats};
     if (loft_arena_stats(lofti_preload_arena, &stats) != LOFT_OK) {
         report_say("no figures: %s", loft_last_error());
@@ -81,13 +87,15 @@ static void snapshot_write(long process)
     char path[REPORT_PATH_BYTES];
     if (!snapshot_name(path, sizeof path, process)) {
         report_say("LOFT_MALLOC_SNAPSHOT is longer than a path may be");
-    } else if (loft_arena_snapshot(lofti_preload_arena, path, LOFT_REPLACE, NULL, NULL) !=
-               LOFT_OK) {
-        report_say("%s", loft_last_error());
-    } else {
-        return;
+        _exit(EXIT_FAILURE);
     }
-    _exit(EXIT_FAILURE);
+    if (!lofti_preload_roots_note()) {
+        report_say("the saved heap has no roots: every block in it will count as a leak");
+    }
+    if (loft_arena_snapshot(lofti_preload_arena, path, LOFT_REPLACE, NULL, NULL) != LOFT_OK) {
+        report_say("%s", loft_last_error());
+        _exit(EXIT_FAILURE);
+    }
 }
 
 static void snapshot_save(void)
@@ -188,8 +196,16 @@ static __attribute__((constructor)) void report_begin(void)
     const char *stats = getenv("LOFT_MALLOC_STATS");
     const char *name = getenv("LOFT_MALLOC_SIGNAL");
     stats_wanted = stats != NULL && strcmp(stats, "1") == 0;
-    snapshot_path = getenv("LOFT_MALLOC_SNAPSHOT");
-    if (name == NULL || snapshot_path == NULL) {
+    const char *path = getenv("LOFT_MALLOC_SNAPSHOT");
+    if (path == NULL || *path == '\0') {
+        return;
+    }
+    if (strlen(path) >= sizeof snapshot_path) {
+        report_say("LOFT_MALLOC_SNAPSHOT is longer than a path may be");
+        return;
+    }
+    memcpy(snapshot_path, path, strlen(path) + 1);
+    if (name == NULL) {
         return;
     }
     wake_signal = wake_number(name);
@@ -209,10 +225,10 @@ static __attribute__((destructor)) void report_end(void)
     if (lofti_preload_arena == NULL) {
         return;
     }
-    if (snapshot_path != NULL && wake_signal == 0) {
+    if (snapshot_path[0] != '\0' && wake_signal == 0) {
         snapshot_save();
     }
     if (stats_wanted) {
-        report_stats();
+        lofti_preload_report_stats();
     }
 }

@@ -51,6 +51,10 @@ static int adopt_check(const char *path, const void *memory, uint64_t bytes, uns
                                  "%" PRIu64 " bytes at %p do not lie between 4 GiB and 2^47", bytes,
                                  memory);
     }
+    if (!lofti_map_can_overlay()) {
+        return lofti_status_fail(LOFT_ENOTSUP, "adopt", path,
+                                 "this system cannot map a file over memory that is in use");
+    }
     return 0;
 }
 

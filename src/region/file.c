@@ -10,13 +10,12 @@
  *     open, examine, lock              close; a new file: unlink
  *     grow                             back to the old size
  *     map                              unmap
- *     drop the old content (TRUNCATE)  no way back
+ *     drop the old content (TRUNCATE)  no way back; where what is mapped cannot be cut: unmap, drop, map
  *     reserve blocks, write data       (a new file: unlink)
  *     flush, rename (REPLACE)          no way back
  *     enter the record                 cannot fail
  *
- * Open and close of a region for reading cost open, fstat, mmap, close and munmap, and what
- * os/file does beside; a test counts the calls.
+ * Open and close of a region for reading cost open, fstat, mmap, close and munmap.
  */
 #include <inttypes.h>
 
@@ -39,12 +38,36 @@ typedef struct file_request {
     const void *data;
 } file_request;
 
+static void file_unmap(lofti_facts *facts)
+{
+    if (facts->map_bytes != 0) {
+        (void)lofti_map_release(lofti_view_pointer(facts->map_at), facts->map_bytes);
+        facts->map_bytes = 0;
+    }
+}
+
+/* Drops the old content. Where a mapped file cannot be cut, the mapping was a trial, and is made once more. */
+static int file_drop(lofti_draft *draft, lofti_facts *facts)
+{
+    const bool cuts_mapped = lofti_file_cuts_mapped();
+    if (!cuts_mapped) {
+        file_unmap(facts);
+    }
+    const int code = lofti_draft_empty(draft, facts->bytes);
+    if (code != 0 || cuts_mapped) {
+        return code;
+    }
+    const int rc = lofti_view_map(facts, &draft->file, false);
+    facts->map_bytes = rc == 0 ? facts->map_bytes : 0;
+    return rc != 0 ? lofti_view_fail(rc, draft->operation, draft->path, facts->bytes) : 0;
+}
+
 /* The steps from dropping old content on; the region is mapped. */
-static int file_fill(lofti_draft *draft, const lofti_facts *facts, const void *data)
+static int file_fill(lofti_draft *draft, lofti_facts *facts, const void *data)
 {
     const bool drops = (draft->flags & LOFT_TRUNCATE) != 0 && !draft->is_new;
     const bool is_fresh = draft->is_new || drops;
-    int code = drops ? lofti_draft_empty(draft, facts->bytes) : 0;
+    int code = drops ? file_drop(draft, facts) : 0;
     if (code == 0 && (draft->flags & LOFT_PREALLOCATE) != 0) {
         code = lofti_draft_allocate(draft, facts->file_off, facts->bytes);
     }
@@ -79,7 +102,7 @@ static int file_map(lofti_draft *draft, lofti_facts *facts, const void *data)
     }
     code = file_fill(draft, facts, data);
     if (code != 0) {
-        (void)lofti_map_release(lofti_view_pointer(facts->map_at), facts->map_bytes);
+        file_unmap(facts);
     }
     return code;
 }

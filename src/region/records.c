@@ -140,7 +140,9 @@ void lofti_records_give(lofti_region *record)
     if (slab->live == (uint32_t)SLAB_RECORDS) {
         list_push(&records_partial, slab);
     }
-    atomic_store_explicit(&record->left, slab->free_list, memory_order_relaxed);
+    /* Release, as all that a reader without the lock may see (region/table.c): with it the reader sees that the tree
+     * has changed. */
+    atomic_store_explicit(&record->left, slab->free_list, memory_order_release);
     slab->free_list = record;
     slab->live--;
     if (slab->live == 0) {

@@ -104,6 +104,10 @@ static int resize_file(resize_job *job)
         }
         code = resize_file_to(job, info.bytes, end);
     } else if (end < info.bytes && (job->flags & LOFT_TRUNCATE) != 0) {
+        if (!lofti_file_cuts_mapped()) {
+            return lofti_status_fail(LOFT_ENOTSUP, "resize", NULL,
+                                     "this system cannot cut a file of which a part is mapped");
+        }
         code = resize_file_to(job, info.bytes, end);
     }
     if (code == 0 && (job->flags & LOFT_PREALLOCATE) != 0 && job->next.bytes != 0) {

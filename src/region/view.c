@@ -2,11 +2,11 @@
  * region/view.c - the geometry of a mapping, and failures told in sentences.
  *
  *     file      ...|---------|====####|########|###=====|...      #: the region's bytes
- *                  page      ^map_off ^file_off          =: mapped with them, not handed out
+ *                  granule   ^map_off ^file_off          =: mapped with them, not handed out
  *     memory                 ^map_at  ^address
  *
  * Invariants
- * 1. address - map_at == file_off % page. Memory begins at its page.
+ * 1. address - map_at == file_off % granule (a page, on Linux). Memory begins at its page.
  * 2. An empty region holds one reserved page that cannot be touched, so that its address is its
  * own.
  */
@@ -25,10 +25,10 @@ enum {
     VIEW_PATH_BYTES = 1024             /* the file's name in a sentence; longer ones are cut */
 };
 
-uint64_t lofti_view_pages(uint64_t off, uint64_t bytes)
+uint64_t lofti_view_pages(uint64_t skipped, uint64_t bytes)
 {
     const uint64_t page_bytes = lofti_map_page_bytes();
-    const uint64_t end = off % page_bytes + bytes;
+    const uint64_t end = skipped + bytes;
     return end == 0 ? page_bytes : lofti_arith_round_up(end, page_bytes);
 }
 
@@ -91,8 +91,8 @@ static size_t view_alignment(const lofti_facts *facts, uint64_t map_off)
 
 int lofti_view_map(lofti_facts *facts, const lofti_file *file, bool populate)
 {
-    const uint64_t page_bytes = lofti_map_page_bytes();
-    const uint64_t map_off = file != NULL ? lofti_arith_down(facts->file_off, page_bytes) : 0;
+    const uint64_t map_off =
+        file != NULL ? lofti_arith_down(facts->file_off, lofti_map_granule_bytes()) : 0;
     const uint64_t skipped = file != NULL ? facts->file_off - map_off : 0;
     facts->map_bytes = lofti_view_pages(skipped, facts->bytes);
     const bool is_empty = facts->bytes == 0;
@@ -133,18 +133,18 @@ int lofti_view_fail(int error, const char *operation, const char *path, uint64_t
 
 int lofti_view_fail_region(int error, const char *operation, const lofti_facts *facts)
 {
-    char name[VIEW_PATH_BYTES] = "";
-    if (facts->kind == LOFT_REGION_FILE) {
+    char name[VIEW_PATH_BYTES];
+    const bool is_named =
+        facts->kind == LOFT_REGION_FILE &&
         lofti_map_holder(lofti_view_pointer(facts->map_at), facts->map_bytes, name, sizeof name);
-    }
     if (error == -EFAULT || error == EFAULT) {
         /* mremap's and mprotect's word for a range that is not one mapping any more. */
-        return lofti_status_fail(LOFT_EINVAL, operation, name[0] == '/' ? name : NULL,
+        return lofti_status_fail(LOFT_EINVAL, operation, is_named ? name : NULL,
                                  "parts of the region at 0x%" PRIx64
                                  " have different protection or advice",
                                  facts->address);
     }
-    if (name[0] == '/') {
+    if (is_named) {
         return lofti_status_system(error, operation, name);
     }
     return lofti_view_fail(error, operation, NULL, facts->bytes);

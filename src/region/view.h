@@ -24,9 +24,9 @@ static inline void *lofti_view_pointer(uint64_t address)
     return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr): the registry's key */
 }
 
-/* The whole pages that hold `bytes` from byte `off` on; at least one. off % page + bytes must not
- * exceed LOFTI_VIEW_BYTES_MAX by more than a page. */
-uint64_t lofti_view_pages(uint64_t off, uint64_t bytes);
+/* The whole pages that hold `bytes` behind the `skipped` ones between the mapping's and the
+ * region's first byte; at least one. `skipped` is below a granule, bytes at most LOFTI_VIEW_BYTES_MAX. */
+uint64_t lofti_view_pages(uint64_t skipped, uint64_t bytes);
 
 /* LOFT_EOVERFLOW if [off, off + bytes) is no range of any file, LOFT_ENOMEM if it is larger than
  * the address space; with a sentence. */

@@ -16,6 +16,7 @@
 #include "arena/arena_world.h"
 #include "base/hash.h"
 #include "heap/annotate.h"
+#include "loft/inspect.h"
 #include "os/dirty.h"
 #include "os/map.h"
 #include "support/fault_fs.h"
@@ -289,19 +290,31 @@ static void open_again(oracle *own, unsigned flags)
     }
 }
 
-static uint64_t content_hash(const loft_arena *arena, uint64_t frontier)
+typedef struct content {
+    const loft_arena *arena;
+    uint64_t frontier, hash;
+} content;
+
+static int content_run(void *context, const loft_run *run)
 {
-    uint64_t hash = 0;
-    for (uint64_t off = LOFTI_HEAP_OFF; off < frontier; off += LOFTI_CHUNK_BYTES) {
-        if (arena->chunk_states[off / LOFTI_CHUNK_BYTES] != LOFTI_CHUNK_NONE) {
-            for (uint64_t at = off; at < off + LOFTI_CHUNK_BYTES; at += LOFTI_PAGE_BYTES) {
-                lofti_annotate_scratch scratch;
-                const uint8_t *page = lofti_annotate_read(&scratch, arena->base + at);
-                hash = lofti_hash(page, LOFTI_PAGE_BYTES, hash);
-            }
-        }
+    content *own = context;
+    const uint64_t end = run->offset + run->bytes;
+    for (uint64_t at = run->offset; at < end && at < own->frontier && run->kind != LOFT_RUN_FREE &&
+                                    run->kind < LOFT_RUN_HEADER;
+         at += LOFTI_PAGE_BYTES) {
+        lofti_annotate_scratch scratch;
+        const uint8_t *page = lofti_annotate_read(&scratch, own->arena->base + at);
+        own->hash += lofti_hash(page, LOFTI_PAGE_BYTES, at);
     }
-    return hash;
+    return 0;
+}
+
+/* Of all but free pages, which a checkpoint may make holes of. */
+static uint64_t content_hash(loft_arena *arena, uint64_t frontier)
+{
+    content own = {arena, frontier, 0};
+    LOFT_CHECK_OK(loft_arena_each_run(arena, content_run, &own));
+    return own.hash;
 }
 
 /* Another process reads what this one committed. */

@@ -241,6 +241,7 @@ LOFT_TEST(arena_over, many_in_one_region)
 
 LOFT_TEST(arena_over, an_arena_in_an_arena_in_an_arena)
 {
+    loft_test_needs_posix("arenas in files");
     loft_arena *outer = new_arena("data");
     uint8_t *memory = loft_arena_malloc(outer, 2 * MEBIBYTE);
     loft_arena *middle = over(memory, 2 * MEBIBYTE, LOFT_CREATE);

@@ -7,6 +7,7 @@ Speaks the WebDriver protocol itself; it is a few HTTP requests.
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -153,6 +154,29 @@ def keys_and_roots():
             time.sleep(0.2)
             told = browser.facts()
             assert browser.run("return loftMap.level()") == "run" and root["name"][:4] in told["roots"], told
+        assert browser.complaints() == []
+
+
+@case
+def nothing_sticks_out_of_a_narrow_window():
+    with Browser() as browser:
+        fill("small", "a.loft")
+        runs = page_of("a.loft")
+        free = next(i for i, run in enumerate(runs) if run["kind"] == "free" and run["bytes"] < 4 << 20)
+        # Of so many heights there is one that has a scrollbar only once the map is drawn.
+        for width, height in ((700, 500), (1400, 900), *((420, height) for height in range(600, 1300, 50))):
+            browser.call("window/rect", width=width, height=height)
+            for place in ("", f"#r{free}"):
+                browser.open("map.html")
+                browser.run("location.hash = arguments[0]", place)
+                time.sleep(0.2)
+                over = browser.run("const root = document.documentElement, stage = document.getElementById('stage');"
+                                   "return [root.scrollWidth - root.clientWidth,"
+                                   " stage.querySelector('canvas').getBoundingClientRect().right -"
+                                   " stage.getBoundingClientRect().right]")
+                assert max(over) < 1, (width, place, over)
+            assert browser.run("return loftMap.level()") == "run"
+            assert re.fullmatch("free, [0-9.]+ [KM]iB", browser.facts()["of"]), browser.facts()
         assert browser.complaints() == []
 
 

@@ -7,6 +7,7 @@
  *   journal  changes some, commits, and dies: the journal waits
  *   leaky    roots that reach some blocks and not others, and a pointer to nowhere
  *   wide     COUNT MiB of slabs, most of them partly free, and all but metadata holes
+ *   large    COUNT MiB that are stored, one commit for each 16
  *   hold     opens PATH for change, says "ready" and waits for the end of its standard input
  */
 #include <signal.h>
@@ -149,6 +150,16 @@ static void fill_wide(const char *path, unsigned long long mebibytes)
     need(loft_arena_close(arena) == 0, "close");
 }
 
+static void fill_large(const char *path, unsigned long long mebibytes)
+{
+    loft_arena *arena = fill_open(path, LOFT_CREATE | LOFT_EXCLUSIVE);
+    for (unsigned long long i = 0; i < mebibytes; i++) {
+        memset(take(arena, MEBIBYTE), (int)(i % 255) + 1, MEBIBYTE);
+        need(i % 16 != 0 || loft_arena_commit(arena) == 0, "commit");
+    }
+    need(loft_arena_close(arena) == 0, "close");
+}
+
 int main(int count, char **arguments)
 {
     if (count < 3) {
@@ -163,6 +174,8 @@ int main(int count, char **arguments)
         fill_leaky(path);
     } else if (strcmp(kind, "wide") == 0) {
         fill_wide(path, count > 3 ? strtoull(arguments[3], NULL, 10) : 64);
+    } else if (strcmp(kind, "large") == 0) {
+        fill_large(path, count > 3 ? strtoull(arguments[3], NULL, 10) : 64);
     } else {
         loft_arena *arena = fill_open(path, LOFT_WRITE);
         if (strcmp(kind, "hold") == 0) {

@@ -7,6 +7,7 @@ space) is replaced first.
 
 import os
 import re
+import resource
 import stat
 import subprocess
 import xml.etree.ElementTree
@@ -244,6 +245,17 @@ def what_is_no_arena():
             assert command[0] == "check" or answer.code == 3, answer
             assert answer.error or answer.out, answer
     assert loft("check", "text", want=1).out.count("fault") >= 2
+
+
+@case
+def a_picture_that_does_not_fit():
+    fill("small", "a.loft")
+    # A limit for the size of files stands for a full disk, and needs no mount. Ignored signals are inherited.
+    done = subprocess.run([PROGRAM, "map", "--html", "m.html", "a.loft"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False, timeout=60, restore_signals=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)))
+    assert done.returncode == 3 and b"'m.html' cannot be written: File too large" in done.stderr, done
+    assert os.listdir(".") == ["a.loft"]
 
 
 @case

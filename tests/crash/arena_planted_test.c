@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "arena/oracle.h"
+#include "arena/punch_check.h"
 #include "base/fault.h"
 #include "os/watch.h"
 #include "support/test.h"
@@ -48,6 +49,24 @@ LOFT_TEST(arena_planted, hashes_of_a_failed_commit_are_kept)
         loft_test_run_child(repeat_in_child, tracker, &child);
         lofti_fault_planted = LOFTI_FAULT_NONE;
         LOFT_CHECK_EQ_INT(child.exit_code != 0, fault);
+        (void)unlink(loft_test_tmp_path("arena"));
+    }
+}
+
+static void punch_in_child(void *tracker) { punch_check(tracker); }
+
+/* Pages that only the program, or only the newest commit, has free become holes. */
+LOFT_TEST(arena_planted, holes_of_what_is_in_use)
+{
+    static const enum lofti_fault faults[] = {LOFTI_FAULT_NONE, LOFTI_FAULT_PUNCH_LIVE,
+                                              LOFTI_FAULT_PUNCH_DURABLE};
+    char tracker[] = "private";
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        loft_test_child child;
+        lofti_fault_planted = faults[i];
+        loft_test_run_child(punch_in_child, tracker, &child);
+        lofti_fault_planted = LOFTI_FAULT_NONE;
+        LOFT_CHECK_EQ_INT(child.exit_code != 0, i != 0);
         (void)unlink(loft_test_tmp_path("arena"));
     }
 }

@@ -48,6 +48,7 @@ static const char *const shown_by[LOFTI_FAULT_SETTLED_EARLY] = {
     [LOFTI_FAULT_SALT_KEPT] = NULL,
     [LOFTI_FAULT_EPOCH_UNTOLD] = "long epochs",
     [LOFTI_FAULT_LOCK_SKIPPED] = "reader holds off",
+    [LOFTI_FAULT_PUNCH_UNFLUSHED] = "holes of free pages",
     [LOFTI_FAULT_COPY_SKIPPED] = "commit's flush fails",
     [LOFTI_FAULT_COPY_OVER_OLD] = "several commits",
     [LOFTI_FAULT_COPY_UNFLUSHED] = "restarts",

@@ -52,7 +52,8 @@ static int64_t first_difference(const journal_model *model, lofti_store *store,
         if (lofti_store_read_page(store, page_idx, bytes) != LOFT_OK) {
             return -1;
         }
-        if (lofti_hash(bytes, sizeof bytes, 0) != commit->hashes[page]) {
+        if (commit->versions[page] != JOURNAL_FREE &&
+            lofti_hash(bytes, sizeof bytes, 0) != commit->hashes[page]) {
             return page;
         }
     }

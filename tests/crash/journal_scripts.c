@@ -3,6 +3,7 @@
 
 #include "crash/bulk_scripts.h"
 #include "crash/journal_lives.h"
+#include "crash/repeat_scripts.h"
 #include "loft/error.h"
 
 #define SYNC_CALLS  FAULT_MASK(FAULT_SYNC)
@@ -476,5 +477,6 @@ const journal_script journal_scripts[] = {
     {"the same, then a checkpoint", run_async_checkpoint, 1},
     {"the same, then death", run_async_then_dies, 1},
     {"the same, and the flush fails", run_async_flush_fails, 1},
-    BULK_SCRIPTS(BULK_SCRIPT_ENTRY) JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
+    BULK_SCRIPTS(BULK_SCRIPT_ENTRY) REPEAT_SCRIPTS(REPEAT_SCRIPT_ENTRY)
+        JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
 const size_t journal_script_count = sizeof journal_scripts / sizeof journal_scripts[0];

@@ -175,7 +175,7 @@ static void page_use(journal_model *model, uint32_t page)
 void journal_version_set(journal_commit *commit, uint32_t page, uint32_t version)
 {
     commit->versions[page] = version;
-    commit->hashes[page] = content_hash(page, version);
+    commit->hashes[page] = version == JOURNAL_FREE ? 0 : content_hash(page, version);
 }
 
 static int attempt_run(journal_world *world, uint32_t first, uint32_t count)
@@ -197,6 +197,22 @@ int journal_commit_pages(journal_world *world, uint32_t first, uint32_t count)
         page_use(&world->model, page);
         journal_version_set(next, page, ++world->next_version);
     }
+    return attempt_run(world, first, count);
+}
+
+int journal_commit_whole(journal_world *world, uint32_t first, uint32_t count)
+{
+    journal_commit *next = attempt_add(world);
+    for (uint32_t page = first; page < first + count; page++) {
+        page_use(&world->model, page);
+        world->next_version += 3 - world->next_version % 3 + 2; /* 2, modulo 3: journal_page_fill */
+        journal_version_set(next, page, world->next_version);
+    }
+    return attempt_run(world, first, count);
+}
+
+int journal_commit_again(journal_world *world, uint32_t first, uint32_t count)
+{
     return attempt_run(world, first, count);
 }
 
@@ -276,6 +292,25 @@ void journal_commit_well(journal_world *world, uint32_t first, uint32_t count)
 void journal_checkpoint_well(journal_world *world)
 {
     journal_must(lofti_store_checkpoint(&world->store), "checkpoint");
+}
+
+void journal_commit_free(journal_world *world, uint32_t first, uint32_t count)
+{
+    journal_commit *next = attempt_add(world);
+    for (uint32_t page = first; page < first + count; page++) {
+        journal_version_set(next, page, JOURNAL_FREE);
+    }
+    page_use(&world->model, 0);
+    journal_version_set(next, 0, ++world->next_version);
+    journal_must(attempt_run(world, 0, 1), "commit");
+}
+
+int journal_punch(journal_world *world, uint32_t first, uint32_t count)
+{
+    const uint64_t off = journal_page_idx(&world->model, first) * LOFTI_PAGE_BYTES;
+    journal_must(lofti_store_punch(&world->store, off, (uint64_t)count * LOFTI_PAGE_BYTES),
+                 "punch");
+    return lofti_store_punched(&world->store);
 }
 
 void journal_fail(journal_world *world, unsigned kinds, enum fault_action action, uint64_t n,

@@ -21,6 +21,9 @@ enum {
     JOURNAL_FAR = 320     /* this page and those after it lie in the second one */
 };
 
+/* The version of a page that nobody has in use: whatever it holds is right. */
+#define JOURNAL_FREE UINT32_MAX
+
 typedef struct journal_commit {
     uint64_t sequence;
     uint64_t frontier;
@@ -70,6 +73,10 @@ void journal_must(int code, const char *what);
 void journal_create(journal_world *world);
 /* Gives the pages from first on, count of them, new versions, and commits. Returns: the code. */
 int journal_commit_pages(journal_world *world, uint32_t first, uint32_t count);
+/* The same with versions that change all of a page. */
+int journal_commit_whole(journal_world *world, uint32_t first, uint32_t count);
+/* The newest attempt, which failed, once more as it was. */
+int journal_commit_again(journal_world *world, uint32_t first, uint32_t count);
 /* The same with versions of the caller's choice: commits one page. */
 int journal_commit_version(journal_world *world, uint32_t page, uint32_t version);
 void journal_commit_well(journal_world *world, uint32_t first, uint32_t count);
@@ -80,6 +87,10 @@ int journal_commit_bulk(journal_world *world, uint32_t first, uint32_t count);
 int journal_commit_async(journal_world *world, uint32_t first, uint32_t count);
 int journal_wait(journal_world *world);
 void journal_checkpoint_well(journal_world *world);
+/* Commits page 0, and that the pages from `first` on are nobody's any more. */
+void journal_commit_free(journal_world *world, uint32_t first, uint32_t count);
+/* Makes holes of such pages; after a checkpoint. Returns: the code of the flush that follows. */
+int journal_punch(journal_world *world, uint32_t first, uint32_t count);
 /* Takes another heap chunk, for pages behind those there were. */
 void journal_grow(journal_world *world);
 /* Closes without more ado: the process dies, the machine does not. */

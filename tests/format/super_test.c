@@ -116,6 +116,11 @@ LOFT_TEST(super, the_other_byte_order_is_a_version)
     swap_bytes(&super.hash, sizeof super.hash);
     LOFT_CHECK_EQ_INT(judge(&super, false), LOFT_EVERSION);
     LOFT_CHECK_CONTAINS(lofti_super_validate(&super, false).reason, "byte order");
+    swap_bytes(&super.magic,
+               sizeof super.magic); /* and where it was written as a number, the magic too */
+    LOFT_CHECK_EQ_INT(judge(&super, false), LOFT_EVERSION);
+    LOFT_CHECK_CONTAINS(lofti_super_validate(&super, false).reason, "byte order");
+    swap_bytes(&super.magic, sizeof super.magic);
     super.byte_order = 0x02010403;
     LOFT_CHECK_EQ_INT(judge_rehashed(super), LOFT_ECORRUPT);
 }

@@ -168,7 +168,6 @@ static bool is_locked(const uint8_t *code)
 }
 
 /* The child's code lies where this process, of which it is a copy, has the same. */
-/* The child's code lies where this process, of which it is a copy, has the same. */
 static void count_one(pid_t child)
 {
     errno = 0;
@@ -238,4 +237,50 @@ LOFT_TEST(heap_local, the_local_path_has_no_lock_and_no_atomic_instruction)
     LOFT_CHECK_EQ_UINT(counts->locked[PHASE_BATCH], 0);
     LOFT_CHECK_EQ_UINT(counts->locked[PHASE_SPANS], PAIRS); /* the word of the span, in free */
     LOFT_CHECK_GE_UINT(counts->locked[PHASE_OTHERS], OTHERS);
+}
+
+/* --- Which arena the local path takes ---------------------------------------------------------- */
+
+static sem_t turn, done;
+
+static void *visit_twice(void *unused)
+{
+    (void)unused;
+    for (uint32_t visit = 0; visit < 2; visit++) {
+        LOFT_CHECK_EQ_INT(sem_wait(&turn), 0);
+        void *block = loft_arena_malloc(arena, 64);
+        LOFT_CHECK_NOT_NULL(block);
+        LOFT_CHECK_EQ_UINT(loft_arena_usable_size(arena, block), 64); /* it is this arena's */
+        loft_arena_free(arena, block);
+        LOFT_CHECK_EQ_INT(sem_post(&done), 0);
+    }
+    return NULL;
+}
+
+static void let_visit(void)
+{
+    LOFT_CHECK_EQ_INT(sem_post(&turn), 0);
+    LOFT_CHECK_EQ_INT(sem_wait(&done), 0);
+}
+
+/* A thread knows the arena that it used last by its handle; another may get that when the arena is closed. */
+LOFT_TEST(heap_local, a_new_arena_with_the_handle_of_a_closed_one_is_another)
+{
+    pthread_t other;
+    uint32_t same = 0;
+    LOFT_CHECK_TRUE(sem_init(&turn, 0, 0) == 0 && sem_init(&done, 0, 0) == 0);
+    for (uint32_t round = 0; round < 20; round++) {
+        LOFT_CHECK_OK(loft_arena_open(NULL, LOFT_CREATE, NULL, &arena));
+        const loft_arena *first = arena;
+        LOFT_CHECK_EQ_INT(pthread_create(&other, NULL, visit_twice, NULL), 0);
+        let_visit();
+        LOFT_CHECK_OK(loft_arena_close(arena));
+        LOFT_CHECK_OK(loft_arena_open(NULL, LOFT_CREATE, NULL, &arena));
+        same += arena == first;
+        let_visit();
+        LOFT_CHECK_EQ_INT(pthread_join(other, NULL), 0);
+        LOFT_CHECK_OK(loft_arena_check(arena, NULL, NULL, NULL));
+        LOFT_CHECK_OK(loft_arena_close(arena));
+    }
+    (void)fprintf(stderr, "the same handle in %u of 20 rounds\n", same);
 }

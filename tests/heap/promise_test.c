@@ -197,6 +197,53 @@ LOFT_TEST(heap_promise, every_alignment_up_to_2_mib)
     loft_test_heap_end(&test);
 }
 
+/* Fills a slab of such blocks and frees every other of the first few: it waits in the thread's queue. */
+static void leave_partly_free(lofti_heap *heap, size_t bytes, uint32_t count)
+{
+    static uint8_t *blocks[200];
+    for (uint32_t i = 0; i < count; i++) {
+        blocks[i] = lofti_heap_malloc(heap, bytes);
+        LOFT_CHECK_NOT_NULL(blocks[i]);
+    }
+    for (uint32_t i = 1; i < 16; i += 2) {
+        lofti_heap_free(heap, blocks[i]);
+    }
+}
+
+/* A slab of the next class serves before a new one is made. Not all of its blocks are as aligned as those of the class
+ * that was asked for: multiples of 1,152 beside multiples of 1,024. */
+LOFT_TEST(heap_promise, a_borrowed_block_is_aligned_too)
+{
+    loft_test_heap test;
+    loft_test_heap_make(&test, (uint64_t)1 << 30);
+    leave_partly_free(test.heap, 1152, 65536 / 1152 + 1);
+    uint8_t *borrowed = lofti_heap_malloc(test.heap, 1024);
+    LOFT_CHECK_EQ_UINT(lofti_heap_usable_size(test.heap, borrowed), 1152);
+    LOFT_CHECK_GT_UINT((uintptr_t)borrowed % 256, 0); /* as the next one of that slab would be */
+    for (uint32_t i = 0; i < 40; i++) {
+        uint8_t *block = lofti_heap_aligned_alloc(test.heap, 256, 1000);
+        LOFT_CHECK_NOT_NULL(block);
+        LOFT_CHECK_EQ_UINT((uintptr_t)block % 256, 0);
+        LOFT_CHECK_GE_UINT(lofti_heap_usable_size(test.heap, block), 1000);
+    }
+    loft_test_heap_check(&test);
+    loft_test_heap_end(&test);
+}
+
+LOFT_TEST(heap_promise, nothing_much_larger_is_borrowed)
+{
+    static const size_t pairs[][2] = {
+        {1024, 2048}, {960, 1408}, {512, 640}, {1152, 1536}, {4096, 6144}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        loft_test_heap test;
+        loft_test_heap_make(&test, (uint64_t)1 << 30);
+        leave_partly_free(test.heap, pairs[i][1], 130);
+        void *block = lofti_heap_malloc(test.heap, pairs[i][0]);
+        LOFT_CHECK_EQ_UINT(lofti_heap_usable_size(test.heap, block), pairs[i][0]);
+        loft_test_heap_end(&test);
+    }
+}
+
 /* Where there is room, a block is not moved. */
 LOFT_TEST(heap_promise, realloc_in_place)
 {

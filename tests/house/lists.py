@@ -6,7 +6,7 @@ from house import files, main, read, rule
 
 # Where the lists for the sources below a folder are.
 LISTS = {"src/": ["src/CMakeLists.txt", "src/cli/CMakeLists.txt", "src/preload/CMakeLists.txt"],
-         "tests/": ["tests/CMakeLists.txt", "tests/house/CMakeLists.txt"],
+         "tests/": ["tests/CMakeLists.txt", "tests/windows.cmake", "tests/house/CMakeLists.txt"],
          "bench/": ["bench/CMakeLists.txt"], "examples/": ["examples/CMakeLists.txt"]}
 
 
@@ -31,10 +31,10 @@ def missing(names, lists):
 @rule
 def every_source_is_in_a_list():
     """name it in the CMakeLists.txt of its folder"""
-    there = set(files("CMakeLists.txt"))
+    there = set(files("CMakeLists.txt", ".cmake"))
     found = []
     for under, lists in LISTS.items():
-        texts = [(name[:-len("CMakeLists.txt")], read(name)) for name in lists if name in there]
+        texts = [(name[:name.rindex("/") + 1], read(name)) for name in lists if name in there]
         found += missing(files(".c", under=under), texts)
     return found
 

@@ -161,6 +161,9 @@ static void store_to_both(void *arg)
 
 LOFT_TEST(os_map, forked_children_share_only_what_is_shared)
 {
+    if (loft_test_on_qemu()) {
+        LOFT_SKIP("qemu-user does not pass on what a child shall not get");
+    }
     unsigned char *both[2] = {place(page(), 0, LOFTI_MAP_WRITE | LOFTI_MAP_SHARED, NULL),
                               place(page(), 0, LOFTI_MAP_WRITE, NULL)};
     loft_test_child child;
@@ -268,8 +271,9 @@ static void refuse_memory(void *arg)
 
 LOFT_TEST(os_map, refused_memory_leaves_everything_as_it_was)
 {
-    if (IS_SANITIZED) {
-        LOFT_SKIP("sanitizers hold more address space than a limit may allow");
+    if (IS_SANITIZED || loft_test_on_qemu()) {
+        LOFT_SKIP(
+            "sanitizers hold more address space than a limit may allow, and qemu-user ignores it");
     }
     loft_test_child child;
     loft_test_run_child(refuse_memory, NULL, &child);
@@ -279,6 +283,9 @@ LOFT_TEST(os_map, refused_memory_leaves_everything_as_it_was)
 
 LOFT_TEST(os_map, advice_is_translated)
 {
+    if (loft_test_on_qemu()) {
+        LOFT_SKIP("qemu-user accepts any advice");
+    }
     unsigned char *at = place(4 * MIB, 2 * MIB, LOFTI_MAP_WRITE, NULL);
     static const int advices[] = {LOFTI_ADVICE_RANDOM,   LOFTI_ADVICE_SEQUENTIAL,
                                   LOFTI_ADVICE_NORMAL,   LOFTI_ADVICE_WILLNEED,
@@ -315,6 +322,9 @@ static size_t resident_pages(unsigned char *at, size_t pages)
 
 LOFT_TEST(os_map, populate_brings_the_pages_in)
 {
+    if (loft_test_on_qemu()) {
+        LOFT_SKIP("qemu-user does not pass on MAP_POPULATE");
+    }
     unsigned char *at = place(64 * page(), 0, LOFTI_MAP_WRITE | LOFTI_MAP_POPULATE, NULL);
     LOFT_CHECK_EQ_UINT(resident_pages(at, 64), 64);
     LOFT_CHECK_EQ_INT(lofti_map_release(at, 64 * page()), 0);

@@ -44,6 +44,11 @@ static int fake_open(const lofti_file_ops *ops, const char *path, unsigned flags
     return (int)script_next(ops, (call){.path = path, .off = flags, .bytes = mode});
 }
 
+static int fake_write_back(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes)
+{
+    return (int)script_next(ops, (call){.handle = handle, .off = off, .bytes = (size_t)bytes});
+}
+
 static int fake_close(const lofti_file_ops *ops, intptr_t handle)
 {
     return (int)script_next(ops, (call){.handle = handle});
@@ -385,6 +390,19 @@ LOFT_TEST(os_wrappers, calls_on_names_repeat_and_pass_everything_on)
 }
 
 /* It is a hint: a table that knows none is as good. */
+LOFT_TEST(os_wrappers, a_table_need_not_write_back_and_its_failure_is_no_failure)
+{
+    SCRIPT(-EIO);
+    lofti_file_write_back(&file, 4096, 8192);
+    LOFT_CHECK_EQ_UINT(own.calls_count, 0);
+    own.ops.write_back = fake_write_back;
+    lofti_file_write_back(&file, 4096, 8192);
+    check_all_used(); /* asked once, and not again */
+    LOFT_CHECK_EQ_INT(own.calls[0].handle, file.handle);
+    LOFT_CHECK_EQ_UINT(own.calls[0].off, 4096);
+    LOFT_CHECK_EQ_UINT(own.calls[0].bytes, 8192);
+}
+
 LOFT_TEST(os_wrappers, a_table_need_not_drop_caches)
 {
     SCRIPT(-EIO);

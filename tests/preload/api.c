@@ -186,14 +186,69 @@ static void late_frees(void)
     }
 }
 
+/* Any malloc's figures must see ten thousand blocks come. Kept until the process ends, so that none is reused. */
+static void figures(void)
+{
+    static void *blocks[10000];
+    const struct mallinfo2 before = mallinfo2();
+    for (int i = 0; i < 10000; i++) {
+        blocks[i] = hide(malloc(104));
+        check(blocks[i] != NULL, "a small block");
+    }
+    const struct mallinfo2 after = mallinfo2();
+    const size_t grown = after.uordblks - before.uordblks;
+    check(grown >= (size_t)10000 * 104 && grown < (size_t)10000 * 160,
+          "mallinfo2 sees what is live");
+    check(after.arena >= after.uordblks + after.hblkhd, "mallinfo2's arena holds it");
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    check(malloc_info(0, out) == 0, "malloc_info");
+    check(malloc_info(1, out) == EINVAL, "malloc_info has no options");
+    (void)fclose(out);
+    check(strncmp(text, "<malloc version=", 16) == 0, "malloc_info writes its XML");
+    check(strstr(text, "</malloc>") != NULL, "malloc_info's XML is whole");
+    free(text);
+    check(mallopt(M_MXFAST, 64) == 1 && mallopt(M_MXFAST, 1 << 20) == 0, "mallopt's answers");
+    check(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1, "mallopt accepts");
+    for (int i = 0; i < 10000; i++) {
+        free(blocks[i]);
+    }
+}
+
+static size_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    check(file != NULL && fscanf(file, "%*s %llu", &pages) == 1, "statm");
+    (void)fclose(file);
+    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Blocks of many sizes take address space; memory only by the page: no huge pages for a few of them. */
+static void small_programs(void)
+{
+    static void *blocks[200];
+    const size_t before = resident_bytes();
+    for (int i = 0; i < 200; i++) {
+        blocks[i] = hide(malloc((size_t)(i + 1) * 300));
+    }
+    check(resident_bytes() - before < (size_t)1536 << 10, "a few blocks of each size take little");
+    for (int i = 0; i < 200; i++) {
+        free(blocks[i]);
+    }
+}
+
 int main(void)
 {
+    small_programs();
     sizes();
     alignments();
     refusals();
     others();
     threads_and_fork();
     late_frees();
+    figures();
     (void)printf("%u checks hold, %u do not\n", passed, failed);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

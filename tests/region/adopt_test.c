@@ -46,6 +46,7 @@ static void check_file(const char *path, size_t bytes)
 
 LOFT_TEST(region_adopt, foreign_memory_keeps_content_and_address)
 {
+    loft_test_needs_posix("way to map a file over memory");
     const unsigned flags[] = {0, LOFT_RANDOM, LOFT_PREALLOCATE, LOFT_ASYNC, LOFT_GROW, LOFT_LOCK};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         const char *path = loft_test_tmp_path("f");
@@ -82,6 +83,7 @@ LOFT_TEST(region_adopt, foreign_memory_keeps_content_and_address)
 
 LOFT_TEST(region_adopt, memory_of_loft_malloc_changes_its_kind)
 {
+    loft_test_needs_posix("way to map a file over memory");
     const char *path = loft_test_tmp_path("f");
     const residue before = residue_begin();
     char *memory = loft_malloc(10000);
@@ -101,6 +103,7 @@ LOFT_TEST(region_adopt, memory_of_loft_malloc_changes_its_kind)
 
 LOFT_TEST(region_adopt, an_existing_file_is_eexist_or_replaced)
 {
+    loft_test_needs_posix("way to map a file over memory");
     const char *path = loft_test_tmp_path("f");
     LOFT_CHECK_OK(loft_close(loft_create_from(path, "old", 3, 0)));
     char *memory = loft_malloc(10000);
@@ -120,6 +123,7 @@ LOFT_TEST(region_adopt, an_existing_file_is_eexist_or_replaced)
 
 LOFT_TEST(region_adopt, what_cannot_be_adopted_is_left_alone)
 {
+    loft_test_needs_posix("way to map a file over memory");
     const char *path = loft_test_tmp_path("f");
     char *memory = map_pages(40960);
     char *region = loft_malloc(40960);

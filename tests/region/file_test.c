@@ -59,6 +59,7 @@ LOFT_TEST(region_file, comes_back_as_it_was_closed)
 
 LOFT_TEST(region_file, mode_is_0644_without_the_umask)
 {
+    loft_test_needs_posix("umask");
     const mode_t masks[] = {022, 077, 0};
     for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
         const char *path = loft_test_tmp_path("f");
@@ -122,6 +123,9 @@ LOFT_TEST(region_file, replace_is_another_file_and_leaves_the_old_one_to_who_has
     char *old = loft_open(path, LOFT_READ, 0, 0, NULL);
     for (unsigned also = 0; also <= LOFT_ASYNC; also += LOFT_ASYNC) {
         char *file = loft_create_from(path, "new", 3, LOFT_REPLACE | also);
+        if (file == NULL && loft_last_code() == LOFT_EACCES) {
+            loft_test_needs_posix("way to replace a file that is mapped");
+        }
         LOFT_CHECK_NOT_NULL(file);
         LOFT_CHECK_EQ_MEM(old, "old", 3);
         LOFT_CHECK_NE_INT(status_of(path).st_ino, old_inode);
@@ -186,7 +190,7 @@ LOFT_TEST(region_file, handle_is_mapped_and_not_kept)
     const residue before = residue_begin();
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     size_t mapped = 0;
-    char *file = loft_open_handle(fd, LOFT_WRITE | LOFT_GROW, 3, 10, &mapped);
+    char *file = loft_open_handle(loft_test_handle(fd), LOFT_WRITE | LOFT_GROW, 3, 10, &mapped);
     LOFT_CHECK_NOT_NULL(file);
     LOFT_CHECK_EQ_UINT(mapped, 10);
     LOFT_CHECK_SYS(close(fd));
@@ -211,9 +215,10 @@ LOFT_TEST(region_file, handle_that_is_unfit_is_refused)
     const residue before = residue_begin();
     CHECK_NO_REGION(loft_open_handle(-1, LOFT_READ, 0, 0, NULL), LOFT_EINVAL);
     CHECK_NO_REGION(loft_open_handle(9999, LOFT_READ, 0, 0, NULL), LOFT_EINVAL);
-    CHECK_NO_REGION(loft_open_handle(reader, LOFT_WRITE, 0, 0, NULL), LOFT_EACCES);
-    CHECK_NO_REGION(loft_open_handle(reader, LOFT_READ, 5, 0, NULL), LOFT_ERANGE);
-    CHECK_NO_REGION(loft_open_handle(reader, LOFT_READ | LOFT_LOCK, 0, 0, NULL), LOFT_EINVAL);
+    const intptr_t handle = loft_test_handle(reader);
+    CHECK_NO_REGION(loft_open_handle(handle, LOFT_WRITE, 0, 0, NULL), LOFT_EACCES);
+    CHECK_NO_REGION(loft_open_handle(handle, LOFT_READ, 5, 0, NULL), LOFT_ERANGE);
+    CHECK_NO_REGION(loft_open_handle(handle, LOFT_READ | LOFT_LOCK, 0, 0, NULL), LOFT_EINVAL);
     int ends[2];
     LOFT_CHECK_SYS(pipe(ends));
     CHECK_NO_REGION(loft_open_handle(ends[0], LOFT_READ, 0, 0, NULL), LOFT_EINVAL);
@@ -272,6 +277,9 @@ LOFT_TEST(region_file, preallocate_reserves_the_blocks)
 
 LOFT_TEST(region_file, a_full_disk_is_enospc_at_create)
 {
+    if (loft_test_on_qemu()) {
+        LOFT_SKIP("qemu-user does not pass on MADV_POPULATE_WRITE, which finds the full disk");
+    }
     const char *folder = loft_test_tmp_path("disk");
     const char *path = loft_test_tmp_path("disk/f");
     LOFT_CHECK_SYS(mkdir(folder, 0755));
@@ -343,6 +351,9 @@ LOFT_TEST(region_file, hints_change_nothing_that_is_read)
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
         const char *path = loft_test_tmp_path("f");
         char *file = loft_create_from(path, data, (size_t)5 << 20, hints[i]);
+        if (file == NULL && hints[i] == LOFT_PREALLOCATE && loft_last_code() == LOFT_ENOTSUP) {
+            continue; /* the file system cannot */
+        }
         LOFT_CHECK_NOT_NULL(file);
         LOFT_CHECK_EQ_MEM(file, data, (size_t)5 << 20);
         LOFT_CHECK_OK(loft_close(file));

@@ -139,7 +139,7 @@ LOFT_TEST(region_flags, sentences_name_the_flags)
 typedef struct world {
     const char *path;  /* an existing file */
     const char *fresh; /* a name that nothing has */
-    int handle;        /* of path */
+    intptr_t handle;   /* of path */
     char *memory;      /* a region of loft_malloc */
     char *file;        /* of path, with LOFT_WRITE | LOFT_GROW */
 } world;
@@ -177,8 +177,9 @@ LOFT_TEST(region_flags, every_function_obeys_its_column_in_singles_and_pairs)
 {
     world w = {.path = loft_test_tmp_path("there"), .fresh = loft_test_tmp_path("fresh")};
     LOFT_CHECK_OK(loft_close(loft_create(w.path, 100, 0)));
-    w.handle = open(w.path, O_RDWR);
-    LOFT_CHECK_SYS(w.handle);
+    const int fd = open(w.path, O_RDWR);
+    LOFT_CHECK_SYS(fd);
+    w.handle = loft_test_handle(fd);
     w.memory = loft_malloc(100);
     w.file = loft_open(w.path, LOFT_WRITE | LOFT_GROW, 0, 0, NULL);
     LOFT_CHECK_NOT_NULL(w.file);

@@ -111,13 +111,15 @@ LOFT_TEST(region_range, sync_of_a_window_that_begins_inside_a_page)
 {
     const size_t page = loft_page_bytes();
     char *file = open_file(4 * page, LOFT_WRITE, page + 100);
+    /* The mapping begins at the granule below, which may be further down than the page. */
+    const size_t skipped = (page + 100) % lofti_map_granule_bytes() - 100;
     record();
     LOFT_CHECK_OK(loft_sync(file, 0, 1, 0));
     check_asked(1, file - 100, page);
     LOFT_CHECK_OK(loft_sync(file, page - 100, 1, 0));
     check_asked(2, file - 100 + page, page);
     LOFT_CHECK_OK(loft_close(file));
-    check_asked(3, file - 100, 3 * page);
+    check_asked(3, file - 100 - skipped, 3 * page + skipped);
 }
 
 LOFT_TEST(region_range, only_what_is_writable_and_shared_is_flushed)
@@ -192,7 +194,11 @@ LOFT_TEST(region_range, advice_that_drops_spares_what_was_not_named)
     /* The region's own ends count as whole. */
     char *copy = open_file(100, LOFT_COPY, 10);
     copy[0] = 1;
-    LOFT_CHECK_OK(loft_advise(copy, 0, 0, LOFT_ADVICE_DONTNEED));
+    const int code = loft_advise(copy, 0, 0, LOFT_ADVICE_DONTNEED);
+    if (code == LOFT_ENOTSUP) {
+        loft_test_needs_posix("way to drop the stores of a copy");
+    }
+    LOFT_CHECK_OK(code);
     LOFT_CHECK_EQ_INT(copy[0], 0);
     LOFT_CHECK_OK(loft_close(copy));
 }
@@ -206,14 +212,7 @@ LOFT_TEST(region_range, populate_of_a_read_only_region_is_refused)
 
 static void store(void *address) { *(volatile char *)address = 1; }
 
-static void check_store_dies(char *at)
-{
-    const struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-    loft_test_child child;
-    loft_test_run_child(store, at, &child);
-    LOFT_CHECK_TRUE(child.signal != 0 || child.exit_code != 0);
-}
+static void check_store_dies(char *at) { LOFT_CHECK_TRUE(loft_test_faults(store, at)); }
 
 LOFT_TEST(region_range, protect_stops_stores_and_lets_them_again)
 {
@@ -282,7 +281,8 @@ LOFT_TEST(region_range, query_tells_everything_of_inner_addresses_too)
         LOFT_CHECK_EQ_UINT(info.inode, status.st_ino);
         const uint64_t page = loft_page_bytes();
         LOFT_CHECK_EQ_UINT(info.mapped_bytes,
-                           (20000 + page - 1) / page * page - 5000 / page * page);
+                           (20000 + page - 1) / page * page -
+                               5000 / lofti_map_granule_bytes() * lofti_map_granule_bytes());
     }
     loft_region_info info = LOFT_REGION_INFO_INIT;
     LOFT_CHECK_ERR(loft_region_query(file - 1, &info), LOFT_ENOENT);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -81,6 +82,31 @@ int loft_test_on_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");
     return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
+/* Every kernel refuses advice that it does not know. */
+int loft_test_on_qemu(void)
+{
+    const size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return 0;
+    const int accepts = madvise(page, bytes, 0x7fffffff) == 0;
+    munmap(page, bytes);
+    return accepts;
+}
+
+void loft_test_needs_posix(const char *what) { (void)what; }
+
+intptr_t loft_test_handle(int descriptor) { return descriptor; }
+
+const char *loft_test_missing_text(void) { return strerror(ENOENT); }
+
+int loft_test_faults(void (*fn)(void *arg), void *arg)
+{
+    loft_test_child child;
+    loft_test_run_child(fn, arg, &child);
+    return child.signal != 0 || child.exit_code != 0; /* sanitizers exit */
 }
 
 static void count_one(void *context, const mapping *one)

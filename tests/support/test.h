@@ -76,6 +76,19 @@ uint64_t loft_test_mapped_bytes(void);
 
 /* Whether Valgrind runs this process: it reports a deliberately bad address given to the system. */
 int loft_test_on_valgrind(void);
+/* Whether the emulator qemu-user runs this: it ignores RLIMIT_AS, most advice and MAP_POPULATE, knows few ioctls, and ends
+ * itself with its program's limits. */
+int loft_test_on_qemu(void);
+
+/* Skips the test where the platform (Windows) is not POSIX and has no `what`; elsewhere does nothing. */
+void loft_test_needs_posix(const char *what);
+/* A file for loft_open_handle, of a descriptor: on Windows the HANDLE behind it. */
+intptr_t loft_test_handle(int descriptor);
+/* The system's words for a folder that is not there. */
+const char *loft_test_missing_text(void);
+/* Whether fn(arg) ends in a fault of memory: in a forked child, or where there is no fork in this process, which then
+ * goes on behind the call. So fn does nothing else that would be seen. */
+int loft_test_faults(void (*fn)(void *arg), void *arg);
 
 /* A forked child and how it ended. */
 typedef struct loft_test_child {
