@@ -27,6 +27,7 @@ static harness_table pages = {
     .note =
         "Microseconds of a commit in a heap that holds one large block, made, closed and opened again. The floor "
         "is 4 KiB overwritten in a file and fdatasync.",
+    .plot_x = "MiB of the heap",
 };
 static harness_table rollback = {
     .title = "Rollback",

@@ -18,6 +18,7 @@ typedef struct commit_store {
     const char *package;  /* Debian's, whose version the report names; NULL: none */
     const char *absent;   /* why it was not built; NULL: it was */
     const char *argument; /* for `open`; its own business */
+    const char *file;     /* its file's name, for commit_path; one more may be called NAME-wal */
     harness_kind kind;
     /* The six figures of the reference run: ms, KB. */
     double reference_ms[6], reference_kb[6];

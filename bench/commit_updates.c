@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commit_run.h"
@@ -129,6 +130,28 @@ static void take_turn(contest *all, size_t i, size_t updates, bool counts, harne
         if (all->has_device) {
             harness_series_add(&kb->series, (double)bytes / 1024);
         }
+    } else {
+        harness_cell_add(ms, seconds * 1e3, false);
+    }
+}
+
+/* Blocks of the files that a store has, in the end. */
+static void count_blocks(const contest *all, harness_row *row, const char *folder)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct stat status;
+        double bytes = 0;
+        for (size_t part = 0; all->states[i] != NULL && part < 2; part++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "%s%s", all->stores[i]->file,
+                           part == 0 ? "" : "-wal");
+            char *path = commit_path(folder, name);
+            bytes += stat(path, &status) == 0 ? (double)status.st_blocks * 512 : 0;
+            free(path);
+        }
+        if (bytes > 0) {
+            harness_series_add(&row->cells[i].series, bytes / (double)COMMIT_MIB);
+        }
     }
 }
 
@@ -196,6 +219,8 @@ void commit_measure_updates(harness_table *table, const harness_options *options
         set_references(&all, step, ms[step], kb[step]);
         measure_step(&all, options, step, step > 0 ? ms[step - 1] : NULL, ms[step], kb[step]);
     }
+    count_blocks(&all, harness_table_row(table, "MiB", "blocks of the files, in the end"),
+                 options->directory);
     for (size_t i = 0; i < all.count; i++) {
         if (all.states[i] != NULL) {
             all.stores[i]->close(all.states[i]);

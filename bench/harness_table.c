@@ -43,6 +43,15 @@ double harness_row_figure(const harness_row *row, size_t column_idx)
     return row->is_low ? summary.low : summary.median;
 }
 
+void harness_cell_add(harness_cell *cell, double value, bool counts)
+{
+    if (counts) {
+        harness_series_add(&cell->series, value);
+    } else {
+        cell->cold = value;
+    }
+}
+
 /* --- verdicts ------------------------------------------------------------------------------------ */
 
 typedef struct verdict {
@@ -213,6 +222,9 @@ static void json_row(const harness_table *table, const harness_row *row, harness
         harness_json_open(json, table->columns[i].name, '{');
         harness_json_text(json, "missing", cell->missing);
         harness_json_series(json, "rounds", &cell->series);
+        if (cell->cold > 0) {
+            harness_json_number(json, "cold", cell->cold);
+        }
         if (table->columns[i].kind == HARNESS_LOFT && cell->series.count > 0) {
             json_ratio(json, "ratio_to_best_peer", "goal_met", &peer, figure);
             json_ratio(json, "ratio_to_floor", "goal_floor_met", &floor, figure);

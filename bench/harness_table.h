@@ -30,6 +30,7 @@ typedef struct harness_column {
 
 typedef struct harness_cell {
     harness_series series;
+    double cold;      /* the round before the first that counts; 0: none */
     char missing[96]; /* why there is no figure, where that is not plain; "": it is */
 } harness_cell;
 
@@ -63,6 +64,9 @@ harness_column *harness_table_column(harness_table *table, const char *name, con
                                      harness_kind kind);
 harness_row *harness_table_row(harness_table *table, const char *unit, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A round's value; one that does not count comes first: it found caches and memory cold. */
+void harness_cell_add(harness_cell *cell, double value, bool counts);
 
 void harness_table_print(const harness_table *table, FILE *out);
 void harness_table_json(const harness_table *table, harness_json *json);

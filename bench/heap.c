@@ -74,7 +74,8 @@ static heap_options read_options(int argc, char **argv)
 
 static bool is_wanted(const heap_options *options, const heap_work *work)
 {
-    return options->filter == NULL || strstr(work->name, options->filter) != NULL;
+    return (options->filter == NULL || strstr(work->name, options->filter) != NULL) &&
+           !(options->quick && (work->flags & HEAP_FULL) != 0);
 }
 
 /* workers/ beside this program. */

@@ -38,7 +38,8 @@ static void start(const heap_run *run, heap_competitor *one, const heap_work *wo
 {
     char program[768], argument[768] = "", name[64];
     (void)snprintf(program, sizeof program, "%s/%s", run->workers, one->peer->worker);
-    (void)snprintf(name, sizeof name, "%s", work->name);
+    (void)snprintf(name, sizeof name, "%s/%u", work->name,
+                   one->peer->part != 0 ? one->peer->part : 1);
     if (one->peer->on_file) {
         (void)snprintf(argument, sizeof argument, "%s/bench-heap-%ld.loft", run->options->directory,
                        (long)getpid());
@@ -55,7 +56,7 @@ static void start(const heap_run *run, heap_competitor *one, const heap_work *wo
 /* One round of one competitor; repeated when it was disturbed. */
 static bool ask(heap_run *run, heap_competitor *one, const heap_work *work, heap_reply *reply)
 {
-    const bool single = work->loop != HEAP_LARSON && work->loop != HEAP_PASS;
+    const bool single = work->loop != HEAP_LARSON && work->loop != HEAP_PASS && !one->peer->waits;
     for (int tries = 1;; tries++) {
         if (!harness_worker_ask(&one->worker, HEAP_REQUEST_ROUND, reply, sizeof *reply)) {
             drop(one, "its process died");
@@ -70,9 +71,9 @@ static bool ask(heap_run *run, heap_competitor *one, const heap_work *work, heap
     }
 }
 
-static void all_once(heap_run *run, const heap_work *work, bool cold)
+static void all_once(heap_run *run, size_t first, size_t last, const heap_work *work, bool cold)
 {
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = first; i < last; i++) {
         heap_competitor *one = &run->competitors[i];
         heap_reply reply;
         if (!heap_takes_part(one, work) || !ask(run, one, work, &reply)) {
@@ -95,34 +96,59 @@ static void finish(heap_competitor *one)
         drop(one, "its process died");
         return;
     }
-    harness_series_add(&one->series[HEAP_FIGURE_MEMORY], reply.memory);
+    if (reply.memory > 0) {
+        harness_series_add(&one->series[HEAP_FIGURE_MEMORY], reply.memory);
+        harness_series_add(&one->series[HEAP_FIGURE_PSS], reply.pss);
+    }
+    if (reply.file > 0) {
+        harness_series_add(&one->series[HEAP_FIGURE_FILE], reply.file);
+    }
     harness_worker_end(&one->worker);
 }
 
-void heap_measure(heap_run *run, const heap_work *work, size_t done, size_t of)
+/* Where the whole run stands: `part` of the work at hand is done. */
+static void show_progress(const heap_work *work, size_t done, size_t of, double part)
 {
     static double begin;
+    begin = begin > 0 ? begin : harness_now();
+    const double of_all = ((double)done + part) / (double)of;
+    const double so_far = harness_now() - begin;
+    harness_progress("%zu of %zu: %s, %.0f %%, %.0f s so far, about %.0f s left", done + 1, of,
+                     work->name, part * 100, so_far,
+                     of_all > 0.02 ? so_far / of_all - so_far : 0.0);
+}
+
+/* The competitors from `first` up to `last` in turns. */
+static void take_turns(heap_run *run, size_t first, size_t last, const heap_work *work, size_t done,
+                       size_t of)
+{
     const size_t wanted = run->options->rounds * work->weight;
     const size_t rounds = wanted < SERIES_MAX ? wanted : SERIES_MAX;
-    begin = begin > 0 ? begin : harness_now();
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = first; i < last; i++) {
         forget(&run->competitors[i]);
         if (heap_takes_part(&run->competitors[i], work)) {
             start(run, &run->competitors[i], work);
         }
     }
     for (size_t round = 0; round <= rounds; round++) {
-        const double part = ((double)done + (double)round / (double)rounds) / (double)of;
-        const double so_far = harness_now() - begin;
-        harness_progress("%zu of %zu: %s, round %zu of %zu, %.0f s so far, about %.0f s left",
-                         done + 1, of, work->name, round, rounds, so_far,
-                         part > 0.02 ? so_far / part - so_far : 0.0);
-        all_once(run, work, round == 0);
+        const double part =
+            ((double)first + (double)(last - first) * (double)round / (double)rounds) /
+            (double)run->count;
+        show_progress(work, done, of, part);
+        all_once(run, first, last, work, round == 0);
     }
-    for (size_t i = 0; i < run->count; i++) {
+    for (size_t i = first; i < last; i++) {
         if (heap_takes_part(&run->competitors[i], work)) {
             finish(&run->competitors[i]);
         }
     }
     harness_progress("%s", "");
+}
+
+void heap_measure(heap_run *run, const heap_work *work, size_t done, size_t of)
+{
+    const size_t at_once = (work->flags & HEAP_ALONE) != 0 ? 1 : run->count;
+    for (size_t first = 0; first < run->count; first += at_once) {
+        take_turns(run, first, first + at_once, work, done, of);
+    }
 }

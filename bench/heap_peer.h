@@ -24,6 +24,8 @@ typedef struct heap_peer {
     bool on_file;        /* the worker's argument is the path of a file to make */
     bool is_pool;        /* does the works of pools, and only those */
     bool is_loft;        /* to be compared with the others */
+    bool waits;    /* for the device: that it has no processor does not mean that others had it */
+    unsigned part; /* does so small a part of each work, because it is slow; 0: all of it */
 } heap_peer;
 
 /* Enters a peer in the list that the benchmark walks: by the linker, in the order of files. */

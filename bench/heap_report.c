@@ -1,6 +1,7 @@
 /*
  * heap_report.c - the heap benchmark's verdicts, as text and as JSON.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "heap_run.h"
@@ -155,13 +156,13 @@ static void print_row(const heap_run *run, const heap_row *row)
     for (size_t i = 0; i < run->count; i++) {
         const heap_competitor *one = &run->competitors[i];
         if (has_figure(one, row)) {
-            const bool fine = row->figure == HEAP_FIGURE_MEMORY;
+            const bool fine = row->figure >= HEAP_FIGURES;
             printf(" %*.*f%s", CELL_WIDTH - 1, fine ? 3 : 2, median_of(one, row),
                    one == verdict.best ? "*" : " ");
         }
     }
     print_ratios(run, row, &verdict);
-    if (row->figure != HEAP_FIGURE_MEMORY) {
+    if (row->figure < HEAP_FIGURES) {
         print_spread(run, row);
     }
 }
@@ -218,6 +219,20 @@ static void json_cell(harness_json *json, const heap_competitor *one, const heap
     harness_json_close(json, '}');
 }
 
+/* Is the row a point of a curve? */
+static void json_curve(harness_json *json, const heap_row *row)
+{
+    for (size_t i = 0; i < heap_curve_count; i++) {
+        const heap_curve *curve = &heap_curves[i];
+        const size_t length = strlen(curve->works);
+        if (curve->figure == row->figure && strncmp(curve->works, row->work, length) == 0) {
+            harness_json_text(json, "plot", curve->plot);
+            harness_json_text(json, "plot_x", curve->plot_x);
+            harness_json_number(json, "x", strtod(row->work + length, NULL));
+        }
+    }
+}
+
 static void json_row(harness_json *json, const heap_run *run, const heap_row *row)
 {
     const heap_verdict verdict = heap_judge(run, row);
@@ -226,6 +241,7 @@ static void json_row(harness_json *json, const heap_run *run, const heap_row *ro
     harness_json_text(json, "work", row->work);
     harness_json_text(json, "unit", row->unit);
     harness_json_bool(json, "more_is_better", row->more_is_better);
+    json_curve(json, row);
     harness_json_text(json, "best_peer", verdict.best != NULL ? verdict.best->peer->name : "");
     harness_json_number(json, "goal_ratio", verdict.goal);
     harness_json_open(json, "figures", '{');

@@ -23,7 +23,6 @@ typedef struct heap_state {
     heap_slot *slots; /* `live` of them for each thread; not from the allocator measured */
     void **order;     /* HEAP_BATCH_*, HEAP_PASS: as many pointers */
     uint64_t random;
-    uint64_t resident_before; /* bytes, before the first block */
 } heap_state;
 
 typedef struct heap_loop {
@@ -47,8 +46,8 @@ void heap_shuffle(void **pointers, size_t count, uint64_t *random);
 _Noreturn void heap_die(const char *what);
 /* For heap_open: the file at `path`, about to be removed, is the heap's; its blocks are counted in the end. */
 void heap_note_file(const char *path);
-/* Binds the calling thread and those it starts to one processor, the `idx`th that the process may use.
- * Two threads that only wait for each other else may share one for a while. No-op if there are fewer. */
+/* Binds the calling thread and those it starts to one processor, the `idx`th that the process may use,
+ * counted around if there are fewer. Two threads that only wait for each other else may share one for a while. */
 void heap_bind(unsigned idx);
 
 /* xorshift64: quick, and the same sequence for every competitor. */

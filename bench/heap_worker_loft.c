@@ -8,6 +8,7 @@
 #include "loft/arena.h"
 
 static loft_arena *arena;
+static bool on_file;
 
 static inline void *heap_alloc(size_t bytes) { return loft_arena_malloc(arena, bytes); }
 static inline void heap_free(void *block) { loft_arena_free(arena, block); }
@@ -22,6 +23,12 @@ void heap_open(const char *argument)
         heap_die(loft_last_error());
     }
     HEAP_MUST(path == NULL || unlink(path) == 0);
+    on_file = path != NULL;
+}
+
+void heap_settle(void)
+{
+    HEAP_MUST(!on_file || (loft_arena_commit(arena) == 0 && loft_arena_checkpoint(arena) == 0));
 }
 
 void heap_close(void) { (void)loft_arena_abandon(arena); }

@@ -23,4 +23,6 @@ void heap_open(const char *argument)
     }
 }
 
+void heap_settle(void) {}
+
 void heap_close(void) { (void)loft_arena_abandon(arena); }

@@ -1,10 +1,9 @@
-/* What the raw tier costs beside bare system calls, and what LOFT_RANDOM saves and costs.
+/*
+ * region.c - what the raw tier costs beside bare system calls, and what LOFT_RANDOM saves and costs.
  *
- *     region [--quick] [FOLDER]      files go to FOLDER, else to TMPDIR, else to /tmp
- *
- * Competitors alternate in one run; a line shows the median of the rounds with the least and the
- * most, and the ratio of the medians. What waits for no device is measured in this thread's
- * processor time, which other programs disturb less; the rest by the clock. */
+ * Competitors alternate in one run. What waits for no device is measured in this thread's processor time, which other
+ * programs disturb less; the rest by the clock.
+ */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,9 +16,18 @@
 #include "loft/region.h"
 #include "region_measure.h"
 
-static int rounds = REGION_ROUNDS_MAX; /* odd, so that the median is one of them */
-static int repeats = 1000;             /* calls in a round: some milliseconds */
+enum { ROUNDS = 41, ROUNDS_QUICK = 9 };
+
+static size_t rounds;
+static int repeats; /* calls in a round: some milliseconds */
 static char path[4096];
+
+static harness_table calls = {
+    .title = "Regions beside system calls",
+    .note =
+        "Nanoseconds of processor time, where the row has a goal; else by the clock. The floor is the least that the "
+        "kernel must be asked for, without a check and without a name for an error.",
+};
 
 typedef void work_fn(size_t bytes);
 
@@ -37,22 +45,16 @@ static void duel(const char *name, work_fn *ours, work_fn *bare, size_t bytes, i
                  double goal)
 {
     const clockid_t clock = goal > 0 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
-    region_series a = {.count = 0}, b = {.count = 0};
-    for (int i = -1; i < rounds; i++) { /* the first round only warms up */
+    harness_row *row = harness_table_row(&calls, "ns", "%s", name);
+    row->reference[0] = goal > 0 ? 1 : 0;
+    row->reference_loft = goal;
+    harness_progress("region: %s", name);
+    for (size_t i = 0; i <= rounds; i++) { /* the first round only warms up */
         const double x = time_work(ours, bytes, count, clock);
         const double y = time_work(bare, bytes, count, clock);
-        if (i >= 0) {
-            a.value[a.count++] = x;
-            b.value[b.count++] = y;
-        }
+        harness_cell_add(&row->cells[0], y, i > 0);
+        harness_cell_add(&row->cells[1], x, i > 0);
     }
-    const double x = region_median(&a), y = region_median(&b);
-    printf("%-44s %9.0f [%7.0f %7.0f] %9.0f [%7.0f %7.0f] %6.2f", name, x, a.value[0],
-           a.value[a.count - 1], y, b.value[0], b.value[b.count - 1], x / y);
-    if (goal > 0) {
-        printf("  at most %.2f: %s", goal, x / y <= goal ? "yes" : "NO");
-    }
-    printf("\n");
 }
 
 /* --- The competitors ----------------------------------------------------------------------- */
@@ -166,7 +168,8 @@ static void bare_query(size_t bytes)
 
 static void compare_with_system_calls(void)
 {
-    printf("%-44s %27s %27s %6s\n", "ns, median [least most]", "loft", "system calls", "ratio");
+    (void)harness_table_column(&calls, "floor", "system calls alone", HARNESS_FLOOR);
+    (void)harness_table_column(&calls, "loft", "loft's regions", HARNESS_LOFT);
     duel("malloc+free, 4 KiB untouched", ours_malloc, bare_malloc, 4096, repeats, 1.3);
     duel("malloc+free, 64 KiB untouched", ours_malloc, bare_malloc, 65536, repeats, 1.3);
     duel("malloc+free, 1 GiB untouched", ours_malloc, bare_malloc, (size_t)1 << 30, repeats, 1.3);
@@ -200,21 +203,16 @@ static void compare_with_system_calls(void)
 
 int main(int argc, char **argv)
 {
-    const char *folder = getenv("TMPDIR");
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) {
-            rounds = 9;
-            repeats = 400;
-        } else if (argv[i][0] == '-') {
-            printf("usage: region [--quick] [FOLDER]\n");
-            return strcmp(argv[i], "--help") == 0 ? 0 : 2;
-        } else {
-            folder = argv[i];
-        }
-    }
-    (void)snprintf(path, sizeof path, "%s/loft-bench-region-%ld", folder ? folder : "/tmp",
-                   (long)getpid());
+    const harness_options options = harness_options_read(
+        argc, argv, ROUNDS, ROUNDS_QUICK,
+        "usage: region [--quick] [--rounds N] [--json FILE] [--directory DIR]\n");
+    harness_machine machine;
+    harness_machine_find(&machine);
+    rounds = options.rounds;
+    repeats = options.quick ? 400 : 1000;
+    (void)snprintf(path, sizeof path, "%s/bench-%ld-region", options.directory, (long)getpid());
     compare_with_system_calls();
-    region_random(path);
-    return 0;
+    const harness_table *const tables[] = {&calls, region_random_stores(path),
+                                           region_random_access(path)};
+    return harness_conclude("region", &options, &machine, tables, 3);
 }

@@ -1,21 +1,10 @@
+/* The region benchmark's clock and its end. */
 #include "region_measure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "loft/error.h"
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double region_median(region_series *s)
-{
-    qsort(s->value, (size_t)s->count, sizeof s->value[0], compare);
-    return s->value[s->count / 2];
-}
 
 double region_clock_ns(clockid_t clock)
 {

@@ -4,16 +4,8 @@
 
 #include <time.h>
 
-enum { REGION_ROUNDS_MAX = 41 };
+#include "harness_table.h"
 
-/* The values of one competitor. */
-typedef struct region_series {
-    double value[REGION_ROUNDS_MAX];
-    int count;
-} region_series;
-
-/* Sorts the values: least first, most last. */
-double region_median(region_series *s);
 double region_clock_ns(clockid_t clock);
 _Noreturn void region_die(const char *what);
 
@@ -24,7 +16,9 @@ _Noreturn void region_die(const char *what);
         }                                                                                          \
     } while (0)
 
-/* What LOFT_RANDOM saves and costs; works on the file at path, which is gone afterwards. */
-void region_random(const char *path);
+/* What LOFT_RANDOM saves: bytes written for a small store; and costs: use from end to end. Both work on the file at
+ * path, which is gone afterwards. */
+const harness_table *region_random_stores(const char *path);
+const harness_table *region_random_access(const char *path);
 
 #endif

@@ -11,6 +11,19 @@
 
 static const char *path;
 
+static harness_table stores = {
+    .title = "LOFT_RANDOM: what a small store writes",
+    .note =
+        "KB that the block device was asked to write for one stored byte in a file of 64 MiB and loft_sync; the "
+        "lower quartile, as other programs write there, too.",
+};
+static harness_table use = {
+    .title = "LOFT_RANDOM: what it costs in order",
+    .note =
+        "Milliseconds for a file of 64 MiB: filled in order and synced; read and stored to page by page, cold, that "
+        "is not in the page cache; and 1,000 scattered pages of it, cold.",
+};
+
 #define RANDOM_BYTES     ((size_t)64 << 20)
 #define SEQUENTIAL_BYTES ((size_t)64 << 20)
 
@@ -37,50 +50,52 @@ static void make_random_file(enum origin origin)
     sync();
 }
 
-/* Bytes written for one stored byte and loft_sync: the least of some tries. */
-static uint64_t one_byte_costs(const region_device *device, enum origin origin, unsigned flags)
+/* KB written for one stored byte and loft_sync, some times. */
+static void one_byte_costs(const region_device *device, enum origin origin, unsigned flags,
+                           harness_cell *cell)
 {
     make_random_file(origin);
     char *file = loft_open(path, LOFT_WRITE | flags, 0, 0, NULL);
     MUST(file != NULL);
-    uint64_t least = UINT64_MAX;
     for (size_t i = 0; i < 41; i++) {
         const struct timespec rest = {0, 5000000}; /* let the journal of the last try end */
         (void)nanosleep(&rest, NULL);
         const uint64_t before = region_device_written(device);
         file[(i * 7000003 + 12345) % RANDOM_BYTES]++;
         MUST(loft_sync(file, 0, 0, 0) == 0);
-        const uint64_t bytes = region_device_written(device) - before;
-        least = bytes < least ? bytes : least;
+        harness_cell_add(cell, (double)(region_device_written(device) - before) / 1024, i > 0);
     }
     MUST(loft_close(file) == 0 && unlink(path) == 0);
-    return least;
 }
 
-static void measure_random_stores(void)
+static void add_columns(harness_table *table)
 {
-    printf("\n%-44s %27s %27s\n", "device bytes: 1 byte in 64 MiB, loft_sync", "LOFT_RANDOM",
-           "without");
+    (void)harness_table_column(table, "loft LOFT_RANDOM", "opened with LOFT_RANDOM", HARNESS_LOFT);
+    (void)harness_table_column(table, "loft", "opened without", HARNESS_LOFT);
+}
+
+const harness_table *region_random_stores(const char *file)
+{
+    path = file;
+    add_columns(&stores);
     const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     MUST(fd >= 0);
     region_device device;
     char reason[160];
     const bool found = region_device_find(&device, fd, reason, sizeof reason);
-    MUST(close(fd) == 0);
-    if (!found) {
-        printf("skipped: %s\n", reason);
-        return;
-    }
+    MUST(close(fd) == 0 && unlink(path) == 0);
     for (int origin = 0; origin < ORIGINS; origin++) {
-        const uint64_t with = one_byte_costs(&device, (enum origin)origin, LOFT_RANDOM);
-        const uint64_t without = one_byte_costs(&device, (enum origin)origin, 0);
-        printf("%-44s %27llu %27llu", origin_names[origin], (unsigned long long)with,
-               (unsigned long long)without);
-        if (origin != PREALLOCATED) {
-            printf("         at most 8192: %s", with <= 8192 ? "yes" : "NO");
+        harness_row *row = harness_table_row(&stores, "KB", "%s", origin_names[origin]);
+        row->is_low = true;
+        if (!found) {
+            (void)snprintf(row->cells[0].missing, sizeof row->cells[0].missing, "%.95s", reason);
+            continue;
         }
-        printf("\n");
+        harness_progress("region: bytes written, %s", origin_names[origin]);
+        one_byte_costs(&device, (enum origin)origin, LOFT_RANDOM, &row->cells[0]);
+        one_byte_costs(&device, (enum origin)origin, 0, &row->cells[1]);
     }
+    return &stores;
 }
 
 /* A file that is filled from the first byte to the last, and synced. */
@@ -124,42 +139,29 @@ static double time_access(unsigned flags, enum access access)
     return ns / 1e6;
 }
 
-static void show_pair(const char *name, region_series *with, region_series *without)
+const harness_table *region_random_access(const char *file)
 {
-    const double x = region_median(with), y = region_median(without);
-    printf("%-44s %9.1f [%7.1f %7.1f] %9.1f [%7.1f %7.1f] %6.2f\n", name, x, with->value[0],
-           with->value[with->count - 1], y, without->value[0], without->value[without->count - 1],
-           x / y);
-}
-
-static void measure_sequential(void)
-{
-    static const char *const names[] = {"read in order, not cached", "store in order, not cached",
-                                        "read 1,000 scattered pages, not cached"};
-    printf("\n%-44s %27s %27s %6s\n", "ms, median [least most], 64 MiB", "LOFT_RANDOM", "without",
-           "ratio");
-    region_series fill[2] = {{.count = 0}};
-    region_series touch[3][2] = {{{.count = 0}}};
-    for (int i = 0; i < 5; i++) {
+    static const char *const names[] = {"read in order, cold", "store in order, cold",
+                                        "read 1,000 scattered pages, cold"};
+    enum { TRIES = 5, USES = sizeof names / sizeof names[0] };
+    path = file;
+    add_columns(&use);
+    harness_row *fill = harness_table_row(&use, "ms", "fill a new file in order and sync");
+    harness_row *touch[USES];
+    for (int access = 0; access < USES; access++) {
+        touch[access] = harness_table_row(&use, "ms", "%s", names[access]);
+    }
+    for (int i = 0; i < TRIES; i++) {
+        harness_progress("region: in order, round %d of %d", i + 1, TRIES);
         for (int without = 0; without < 2; without++) {
             const unsigned flags = without ? 0 : LOFT_RANDOM;
-            fill[without].value[fill[without].count++] = time_fill(flags);
-            for (int access = 0; access < 3; access++) {
-                region_series *s = &touch[access][without];
-                s->value[s->count++] = time_access(flags, (enum access)access);
+            harness_series_add(&fill->cells[without].series, time_fill(flags));
+            for (int access = 0; access < USES; access++) {
+                harness_series_add(&touch[access]->cells[without].series,
+                                   time_access(flags, (enum access)access));
             }
         }
     }
-    show_pair("fill a new file in order and sync", &fill[0], &fill[1]);
-    for (int access = 0; access < 3; access++) {
-        show_pair(names[access], &touch[access][0], &touch[access][1]);
-    }
     MUST(unlink(path) == 0);
-}
-
-void region_random(const char *file)
-{
-    path = file;
-    measure_random_stores();
-    measure_sequential();
+    return &use;
 }

@@ -1,5 +1,5 @@
 /*
- * reopen.c - opening a heap again, reading it through, and recovering a journal; page cache hot.
+ * reopen.c - opening a heap again (reopen_open.c), reading it through, and recovering a journal.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,24 +10,15 @@
 #include <unistd.h>
 
 #include "loft/arena.h"
-#include "reopen_peer.h"
+#include "reopen_run.h"
 
 enum { ROUNDS = 25, ROUNDS_QUICK = 7, PAGE_BYTES = 4096, TRACKERS = 2 };
+/* Rounds that rewrite so many pages take a second or more. */
+enum { ROUNDS_FEW = 9, ROUNDS_FEW_FROM = 10000 };
 #define MIB ((uint64_t)1 << 20)
-
-const reopen_shape reopen_shapes[REOPEN_SHAPES] = {
-    {"1 M x 64 B", 1000000, 64, 64, 100},
-    {"64 x 64 MiB", 64, 64 * MIB, MIB, 100},
-};
 
 static const char *const trackers[TRACKERS] = {"wp_async", "private"};
 
-static harness_table opening = {
-    .title = "Reopen",
-    .note =
-        "Microseconds until the first block of a heap in a file is found and read; the page cache is hot, the file "
-        "was closed cleanly. Closing is not in the figure. memkind cannot open its heap again.",
-};
 static harness_table reading = {
     .title = "Reading a reopened heap through",
     .note =
@@ -42,127 +33,11 @@ static harness_table recovery = {
     .plot_x = "pages in the journal",
 };
 
-void reopen_fill(unsigned char *block, const reopen_shape *shape)
-{
-    for (uint64_t at = 0; at < shape->block_bytes; at += shape->stride_bytes) {
-        block[at] = 1;
-    }
-}
-
 static void must(bool good, const char *what)
 {
     if (!good) {
         (void)fprintf(stderr, "reopen: %s: %s\n", what, loft_last_error());
         exit(1);
-    }
-}
-
-static void path_of(char *out, size_t out_bytes, const harness_options *options, size_t number)
-{
-    (void)snprintf(out, out_bytes, "%s/bench-%ld-reopen-%zu", options->directory, (long)getpid(),
-                   number);
-}
-
-/* --- making files -------------------------------------------------------------------------------- */
-
-/* reopen --make PEER SHAPE PATH: what make_elsewhere starts. */
-static int make_here(char **argv)
-{
-    const reopen_peer *peer = __start_reopen_peers[strtoul(argv[2], NULL, 10)];
-    return peer->make(peer, argv[4], &reopen_shapes[strtoul(argv[3], NULL, 10)]) ? 0 : 1;
-}
-
-static bool make_elsewhere(size_t peer_idx, size_t shape_idx, const char *path)
-{
-    static char program[] = "/proc/self/exe", option[] = "--make";
-    char peer[24], shape[24], file[4096], with[64];
-    int status = -1;
-    (void)snprintf(peer, sizeof peer, "%zu", peer_idx);
-    (void)snprintf(shape, sizeof shape, "%zu", shape_idx);
-    (void)snprintf(file, sizeof file, "%s", path);
-    (void)snprintf(with, sizeof with, "%s", __start_reopen_peers[peer_idx]->make_with);
-    char *const argv[] = {program, option, peer, shape, file, NULL};
-    char *const environment[] = {with, NULL};
-    const pid_t child = fork();
-    if (child == 0) {
-        (void)execve(program, argv, environment);
-        _exit(127);
-    }
-    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
-}
-
-static bool make_file(size_t peer_idx, size_t shape_idx, const char *path)
-{
-    const reopen_peer *peer = __start_reopen_peers[peer_idx];
-    return peer->make_with != NULL ? make_elsewhere(peer_idx, shape_idx, path)
-                                   : peer->make(peer, path, &reopen_shapes[shape_idx]);
-}
-
-/* --- opening ------------------------------------------------------------------------------------- */
-
-static void open_once(const reopen_peer *peer, const char *path, harness_column *column,
-                      harness_cell *cell, bool counts)
-{
-    unsigned char byte = 0;
-    const double begin = harness_now();
-    void *state = peer->open(peer, path, &byte);
-    const double us = (harness_now() - begin) * 1e6;
-    if (state == NULL || byte != 1) {
-        (void)snprintf(column->absent, sizeof column->absent, "it could not be opened again");
-    } else if (counts) {
-        harness_series_add(&cell->series, us);
-    }
-    if (state != NULL) {
-        peer->close(state);
-    }
-}
-
-static void open_shape(const harness_options *options, const reopen_shape *shape, size_t shape_idx)
-{
-    const size_t peers = (size_t)(__stop_reopen_peers - __start_reopen_peers);
-    char path[4096];
-    harness_row *row = harness_table_row(&opening, "us", "%s", shape->title);
-    row->reference_loft = shape->reference_loft;
-    row->goal = shape->reference_loft;
-    for (size_t i = 0; i < peers; i++) {
-        const reopen_peer *peer = __start_reopen_peers[i];
-        harness_column *column = &opening.columns[i];
-        row->reference[i] = peer->reference_us[shape_idx];
-        path_of(path, sizeof path, options, i);
-        harness_progress("reopen: %s makes %s", peer->name, shape->title);
-        if (column->absent[0] == '\0' && !make_file(i, shape_idx, path)) {
-            (void)snprintf(column->absent, sizeof column->absent, "its file could not be made");
-        }
-    }
-    sync();
-    for (size_t round = 0; round <= options->rounds; round++) {
-        harness_progress("reopen: %s, round %zu of %zu", shape->title, round, options->rounds);
-        for (size_t i = 0; i < peers; i++) {
-            path_of(path, sizeof path, options, i);
-            if (opening.columns[i].absent[0] == '\0') {
-                open_once(__start_reopen_peers[i], path, &opening.columns[i], &row->cells[i],
-                          round > 0);
-            }
-        }
-    }
-    for (size_t i = 0; i < peers; i++) {
-        path_of(path, sizeof path, options, i);
-        (void)unlink(path);
-    }
-}
-
-static void measure_opening(const harness_options *options)
-{
-    const size_t peers = (size_t)(__stop_reopen_peers - __start_reopen_peers);
-    for (size_t i = 0; i < peers; i++) {
-        const reopen_peer *peer = __start_reopen_peers[i];
-        harness_column *column = harness_table_column(&opening, peer->name, peer->what, peer->kind);
-        harness_package_version(peer->package, column->version, sizeof column->version);
-        (void)snprintf(column->absent, sizeof column->absent, "%s",
-                       peer->absent != NULL ? peer->absent : "");
-    }
-    for (size_t i = 0; i < REOPEN_SHAPES; i++) {
-        open_shape(options, &reopen_shapes[i], i);
     }
 }
 
@@ -236,7 +111,7 @@ static void measure_reading(const harness_options *options)
     const uint64_t bytes = (options->quick ? 512 : 2048) * MIB;
     const unsigned mib = (unsigned)(bytes / MIB);
     char path[4096];
-    path_of(path, sizeof path, options, 0);
+    reopen_path(path, sizeof path, options, 0);
     (void)harness_table_column(&reading, "floor", "a private mapping of the same file",
                                HARNESS_FLOOR);
     add_trackers(&reading);
@@ -275,27 +150,29 @@ static void leave_journal(const char *path, const char *tracker, uint64_t pages,
 
 static void measure_recovery(const harness_options *options)
 {
-    static const uint64_t steps[] = {1, 100, 1000, 10000};
+    static const uint64_t steps[] = {1, 10, 100, 1000, 10000, 100000};
     char path[4096];
-    path_of(path, sizeof path, options, 0);
+    reopen_path(path, sizeof path, options, 0);
     add_trackers(&recovery);
-    make_block(path, 128 * MIB);
-    for (size_t step = 0; step < sizeof steps / sizeof steps[0]; step++) {
+    const size_t count = sizeof steps / sizeof steps[0] - (options->quick ? 1 : 0);
+    make_block(path, 512 * MIB);
+    for (size_t step = 0; step < count; step++) {
+        const size_t rounds = steps[step] >= ROUNDS_FEW_FROM && options->rounds > ROUNDS_FEW
+                                  ? ROUNDS_FEW
+                                  : options->rounds;
         harness_row *row =
             harness_table_row(&recovery, "ms", "%llu pages", (unsigned long long)steps[step]);
         row->plot = "milliseconds to open and recover";
         row->x = (double)steps[step];
-        for (size_t round = 0; round <= options->rounds; round++) {
-            harness_progress("reopen: %s, round %zu of %zu", row->title, round, options->rounds);
+        for (size_t round = 0; round <= rounds; round++) {
+            harness_progress("reopen: recovery of %s, round %zu of %zu", row->title, round, rounds);
             for (size_t i = 0; i < TRACKERS; i++) {
                 leave_journal(path, trackers[i], steps[step], (int)(round * 2 + i));
                 const double begin = harness_now();
                 loft_arena *arena = open_with(path, trackers[i]);
                 const double ms = (harness_now() - begin) * 1e3;
                 (void)loft_arena_abandon(arena);
-                if (round > 0) {
-                    harness_series_add(&row->cells[i].series, ms);
-                }
+                harness_cell_add(&row->cells[i], ms, round > 0);
             }
         }
     }
@@ -305,16 +182,17 @@ static void measure_recovery(const harness_options *options)
 int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "--make") == 0) {
-        return make_here(argv);
+        return reopen_make(argv);
     }
     const harness_options options = harness_options_read(
         argc, argv, ROUNDS, ROUNDS_QUICK,
         "usage: reopen [--quick] [--rounds N] [--json FILE] [--directory DIR]\n");
-    const harness_table *const tables[] = {&opening, &reading, &recovery};
+    const harness_table *const tables[] = {&reopen_opening, &reopen_by_blocks, &reopen_by_size,
+                                           &reading, &recovery};
     harness_machine machine;
     harness_machine_find(&machine);
-    measure_opening(&options);
+    reopen_measure_opening(&options);
     measure_reading(&options);
     measure_recovery(&options);
-    return harness_conclude("reopen", &options, &machine, tables, 3);
+    return harness_conclude("reopen", &options, &machine, tables, sizeof tables / sizeof tables[0]);
 }

@@ -14,17 +14,18 @@ typedef struct reopen_shape {
     const char *title;
     uint64_t block_count, block_bytes;
     uint64_t stride_bytes; /* of each block one byte every so far is stored */
-    double reference_loft; /* us, the goal of the reference run */
+    double reference_loft; /* us, the goal of the reference run; 0: it had no such heap */
+    double x;              /* of the curve that it is a point of */
+    bool full;             /* not in a quick run */
 } reopen_shape;
 
-enum { REOPEN_SHAPES = 2 };
-extern const reopen_shape reopen_shapes[REOPEN_SHAPES];
+enum { REOPEN_REFERENCES = 2 }; /* shapes of the reference run, the first ones */
 
 typedef struct reopen_peer {
     const char *name, *what, *package, *argument;
     const char *absent; /* why it was not built; NULL: it was */
     harness_kind kind;
-    double reference_us[REOPEN_SHAPES];
+    double reference_us[REOPEN_REFERENCES];
     /* NAME=VALUE: `make` runs in a process of its own with this in its environment; NULL: in this one. */
     const char *make_with;
     /* Makes the file and closes it cleanly. */

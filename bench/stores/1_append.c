@@ -32,7 +32,7 @@ static void *append_open(const commit_store *store, const char *folder, uint64_t
 {
     (void)count;
     append_log *log = calloc(1, sizeof *log);
-    log->path = commit_path(folder, "append.log");
+    log->path = commit_path(folder, store->file);
     log->buffer = aligned_alloc(BLOCK_BYTES, LOG_BYTES);
     memset(log->buffer, 0, LOG_BYTES);
     log->fd = commit_filled_file(log->path, LOG_BYTES);
@@ -67,6 +67,7 @@ static bool append_commit(void *state, const uint64_t *idx, size_t count,
 COMMIT_STORE(commit_append) = {
     .name = "floor",
     .what = "append K x 80 B to a log, fdatasync: no table, nothing to read back",
+    .file = "append.log",
     .kind = HARNESS_FLOOR,
     .reference_ms = {0.10, 0.11, 0.27, 0.31, 0.81, 5.6},
     .reference_kb = {4, 4, 20, 92, 792, 7824},

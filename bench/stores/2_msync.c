@@ -26,7 +26,7 @@ static void msync_close(void *state)
 static void *msync_open(const commit_store *store, const char *folder, uint64_t count)
 {
     msync_table *table = calloc(1, sizeof *table);
-    table->path = commit_path(folder, "msync.table");
+    table->path = commit_path(folder, store->file);
     table->bytes = count * COMMIT_VALUE_BYTES;
     const int fd = commit_filled_file(table->path, table->bytes);
     void *at =
@@ -58,6 +58,7 @@ static bool msync_commit(void *state, const uint64_t *idx, size_t count,
 COMMIT_STORE(commit_msync) = {
     .name = "msync",
     .what = "stores into a shared mapping, msync: not atomic",
+    .file = "msync.table",
     .kind = HARNESS_OTHER,
     .reference_ms = {0.8, 6.3, 41, 79, 77, 80},
     .reference_kb = {2048, 20484, 145412, 262148, 262148, 262148},

@@ -56,7 +56,7 @@ static int fill(lmdb_table *table, uint64_t count)
 static void *lmdb_open(const commit_store *store, const char *folder, uint64_t count)
 {
     lmdb_table *table = calloc(1, sizeof *table);
-    table->path = commit_path(folder, "lmdb");
+    table->path = commit_path(folder, store->file);
     /* Address space only; a transaction that changes every page needs them all twice. */
     const size_t map_bytes = (size_t)8 * COMMIT_VALUE_BYTES * count + ((size_t)64 << 20);
     int code = mdb_env_create(&table->env);
@@ -97,6 +97,7 @@ COMMIT_STORE(commit_lmdb) = {
     .name = "LMDB",
     .what = "one transaction of K puts, integer keys",
     .package = "liblmdb0",
+    .file = "lmdb",
     .kind = HARNESS_PEER,
     .reference_ms = {0.44, 1.2, 7.7, 35, 151, 641},
     .reference_kb = {20, 92, 756, 5096, 38832, 230724},

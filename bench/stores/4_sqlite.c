@@ -63,7 +63,7 @@ static int note_log(void *state, sqlite3 *db, const char *name, int pages)
 static void *sqlite_open(const commit_store *store, const char *folder, uint64_t count)
 {
     sqlite_table *table = calloc(1, sizeof *table);
-    table->path = commit_path(folder, "sqlite");
+    table->path = commit_path(folder, store->file);
     /* Filled before WAL is switched on: else the table would be written twice. */
     const bool good =
         sqlite3_open(table->path, &table->db) == SQLITE_OK &&
@@ -116,6 +116,7 @@ COMMIT_STORE(commit_sqlite) = {
     .name = "SQLite",
     .what = "WAL, synchronous=FULL, one transaction of K updates; its checkpoints are not counted",
     .package = "libsqlite3-0",
+    .file = "sqlite",
     .kind = HARNESS_PEER,
     .reference_ms = {0.24, 0.41, 1.6, 15, 280, 1726},
     .reference_kb = {12, 48, 408, 4028, 75488, 449212},

@@ -29,7 +29,7 @@ static void *table_open(const commit_store *store, const char *folder, uint64_t 
 {
     pmemobj_table *table = calloc(1, sizeof *table);
     const size_t bytes = count * COMMIT_VALUE_BYTES;
-    table->path = commit_path(folder, "pmemobj");
+    table->path = commit_path(folder, store->file);
     /* Half as much again for the undo log of a transaction over most of the table. */
     table->pool =
         pmemobj_create(table->path, "bench", bytes + bytes / 2 + ((size_t)64 << 20), 0600);
@@ -68,6 +68,7 @@ COMMIT_STORE(commit_pmemobj) = {
     .name = "PMDK",
     .what = "libpmemobj, one transaction of K ranges, on a file system without DAX",
     .package = "libpmemobj1",
+    .file = "pmemobj",
     .kind = HARNESS_PEER,
     .reference_ms = {1.3, 12, 95, 581, 4834, 49126},
     .reference_kb = {2064, 18568, 125860, 246932, 376876, 2090968},

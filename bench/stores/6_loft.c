@@ -48,10 +48,8 @@ static bool fill(loft_table *table, size_t bytes)
 
 static void *table_open(const commit_store *store, const char *folder, uint64_t count)
 {
-    char name[32];
     loft_table *table = calloc(1, sizeof *table);
-    (void)snprintf(name, sizeof name, "%s.loft", store->argument);
-    table->path = commit_path(folder, name);
+    table->path = commit_path(folder, store->file);
     (void)setenv("LOFT_TRACKER", store->argument, 1);
     if (!fill(table, count * COMMIT_VALUE_BYTES)) {
         (void)commit_fail(store->name, table->path, loft_last_error());
@@ -78,6 +76,7 @@ COMMIT_STORE(commit_loft_wp) = {
     .what =
         "loft, LOFT_TRACKER=wp_async (the kernel's write tracking), DURABLE; its checkpoints count",
     .argument = "wp_async",
+    .file = "wp_async.loft",
     .kind = HARNESS_LOFT,
     .open = table_open,
     .commit = table_commit,
@@ -88,6 +87,7 @@ COMMIT_STORE(commit_loft_private) = {
     .name = "loft private",
     .what = "loft, LOFT_TRACKER=private (any Linux), DURABLE; its checkpoints count",
     .argument = "private",
+    .file = "private.loft",
     .kind = HARNESS_LOFT,
     .open = table_open,
     .commit = table_commit,

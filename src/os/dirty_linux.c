@@ -90,23 +90,24 @@ int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint
     return dirty_ask(handle, &arg, runs, count, walked);
 }
 
-int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                           uint32_t count, uint64_t *walked)
+int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, uint64_t most,
+                           lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
 {
     struct dirty_scan_arg arg = {
         .start = start,
         .end = end,
+        .max_pages = most,
         .category_mask = DIRTY_IS_WRITTEN,
         .return_mask = DIRTY_IS_WRITTEN,
     };
     return dirty_ask(handle, &arg, runs, count, walked);
 }
 
-int lofti_dirty_scan_there(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
-                           lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+int lofti_dirty_scan_protect(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                             uint32_t count, uint64_t *walked)
 {
     struct dirty_scan_arg arg = {
-        .flags = flags,
+        .flags = DIRTY_SCAN_PROTECT,
         .start = start,
         .end = end,
         .category_mask = DIRTY_IS_WRITTEN,

@@ -47,11 +47,12 @@ void lofti_dirty_scan_close(intptr_t handle);
 int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint64_t start,
                      uint64_t end, lofti_dirty_run *runs, uint32_t count, uint64_t *walked);
 /* All that is not protected, private or not, and what is not there at all: asked in exactly this way the kernel looks
- * at nothing but the page table, 2 ns a page instead of 40. */
-int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                           uint32_t count, uint64_t *walked);
-/* The same without what is not there. */
-int lofti_dirty_scan_there(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+ * at nothing but the page table, 2 ns for a page that is protected and 10 for one that is not, instead of 40. Stops after
+ * `most` pages. */
+int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, uint64_t most,
                            lofti_dirty_run *runs, uint32_t count, uint64_t *walked);
+/* Protects what is there and not protected, private or not, and reports it. */
+int lofti_dirty_scan_protect(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                             uint32_t count, uint64_t *walked);
 
 #endif /* LOFTI_OS_DIRTY_SCAN_LINUX_H */

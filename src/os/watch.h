@@ -5,7 +5,7 @@
  * The same rules as os/map.h. A watched range is registered once; each take reports its private pages
  * that were stored to since the take before, and protects them again, in one step for each page. A store into a
  * protected page costs a fault that the kernel resolves by itself (1.1 us), once between two takes.
- * A page of a watched range that was read for the first time since may be reported, too, once.
+ * A page of a watched range that was only read may be reported by a take, too, once.
  *
  * What a take reports is forgotten by the kernel: a caller whose commit fails must treat every
  * private page as stored to. So does the take itself on any error: it reports all that it did not
@@ -38,7 +38,7 @@ int lofti_watch_add(const lofti_watch *watch, void *start, size_t bytes);
  * protects them. Non-zero stops it and is its result; pages behind may then be protected that were not reported.
  * A range that is not watched is passed over in silence: ask lofti_watch_missed first. */
 int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
-/* The same without protecting: the next take reports them again. */
+/* The same without protecting, and none that is not private: the next take reports them again. */
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
 /* Calls fn for every run of private pages that no watch covers: it never began, or it was lost (somebody
  * closed the descriptor, mapped over the range). What is watched costs this nothing. */

@@ -35,6 +35,10 @@ struct watch_register {
 #define WATCH_CANDIDATES     128
 /* Candidates this close are taken in one question, which costs as much as passing over 128 pages. */
 #define WATCH_TAKE_BYTES     ((uint64_t)128 << 12)
+/* Candidates after which the first question stops, and how many times as far the exact one is asked where they were
+ * most of what it saw. */
+#define WATCH_SAMPLE_PAGES   2048
+#define WATCH_AHEAD          16
 /* What was taken in a run up to this is taken for private. */
 #define WATCH_SHORT_BYTES    ((uint64_t)4 << 12)
 /* Longer runs this close are looked at in one question, which costs as much as looking at 32 pages. */
@@ -99,6 +103,16 @@ static bool written_common(watch_portion *portion, uint32_t room, const lofti_di
     return true;
 }
 
+/* Whether the candidates are most of what was looked at. */
+static bool written_wide(const lofti_dirty_run *where, uint32_t count, uint64_t looked_bytes)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += where[i].end - where[i].start;
+    }
+    return bytes > looked_bytes / 2;
+}
+
 /* How many runs from the first on are asked about together: long ones, close to each other. 0: it is short. */
 static uint32_t written_near(const lofti_dirty_run *where, uint32_t count)
 {
@@ -150,14 +164,25 @@ static int written_pick(watch_portion *portion, const lofti_dirty_run *where, ui
  * file that were read meanwhile are protected, too, and not met again; pages that are not there are not
  * protected: what that leaves behind counts as swapped out. The third question is not asked for a page or a few that
  * stand alone: most were stored to, and reporting one that was only read has it compared, once.
+ *
+ * Where most pages are not there, or all were stored to, the first question is the dearest; a sample of it tells, and the
+ * usual exact one is asked instead for a longer way.
  */
-static int scan_written(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
-                        lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
+static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                     uint32_t count, uint64_t *walked)
 {
     watch_portion portion = {handle, runs, count, 0};
+    /* Never PM_SCAN_CHECK_WPASYNC: it fails only after it has protected what came before. */
     lofti_dirty_run where[WATCH_CANDIDATES];
     uint64_t looked = start;
-    const int found = lofti_dirty_scan_where(handle, start, end, where, WATCH_CANDIDATES, &looked);
+    const int found = lofti_dirty_scan_where(handle, start, end, WATCH_SAMPLE_PAGES, where,
+                                             WATCH_CANDIDATES, &looked);
+    if (found > 0 && written_wide(where, (uint32_t)found, looked - start)) {
+        const lofti_dirty_question exact = {DIRTY_IS_WRITTEN, DIRTY_SCAN_PROTECT, 0};
+        const uint64_t ahead = start + WATCH_AHEAD * (looked - start);
+        return lofti_dirty_scan(handle, &exact, start, ahead < end ? ahead : end, runs, count,
+                                walked);
+    }
     for (int i = 0; i < found;) {
         int next = i + 1;
         while (next < found && where[next].start - where[next - 1].end <= WATCH_TAKE_BYTES) {
@@ -172,8 +197,8 @@ static int scan_written(intptr_t handle, uint64_t flags, uint64_t start, uint64_
         const uint64_t to = where[next - 1].end;
         uint64_t seen = where[i].start;
         const int some =
-            lofti_dirty_scan_there(handle, flags, where[i].start, to, taken,
-                                   room < WATCH_CANDIDATES ? room : WATCH_CANDIDATES, &seen);
+            lofti_dirty_scan_protect(handle, where[i].start, to, taken,
+                                     room < WATCH_CANDIDATES ? room : WATCH_CANDIDATES, &seen);
         const int code = some > 0 ? written_pick(&portion, taken, (uint32_t)some) : some;
         if (code < 0) {
             return code; /* the caller takes everything from `start` on for written */
@@ -188,17 +213,11 @@ static int scan_written(intptr_t handle, uint64_t flags, uint64_t start, uint64_
     return found < 0 ? found : (int)portion.found;
 }
 
-static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                     uint32_t count, uint64_t *walked)
-{
-    /* Not PM_SCAN_CHECK_WPASYNC: it fails only after it has protected what came before. */
-    return scan_written(handle, DIRTY_SCAN_PROTECT, start, end, runs, count, walked);
-}
-
 static int scan_peek(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
                      uint32_t count, uint64_t *walked)
 {
-    return scan_written(handle, 0, start, end, runs, count, walked);
+    const lofti_dirty_question written = {DIRTY_IS_WRITTEN, 0, 0};
+    return lofti_dirty_scan(handle, &written, start, end, runs, count, walked);
 }
 
 static int scan_missed(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
