@@ -35,8 +35,9 @@ static bool map_reaches(const lofti_map_ops *ops, unsigned bits)
 {
     const uint64_t half = (uint64_t)1 << (bits - 1);
     const lofti_place_request page = lofti_place_reservation(ops, lofti_map_granule_bytes());
-    for (unsigned i = 0; i < MAP_BITS_TRIES; i++) {
-        const uint64_t at = half + half / (2 * MAP_BITS_TRIES) * (2 * (uint64_t)i + 1);
+    const uint64_t tries = MAP_BITS_TRIES;
+    for (uint64_t i = 0; i < tries; i++) {
+        const uint64_t at = half + half / (2 * tries) * (2 * i + 1);
         if (lofti_place_exactly(&page, at) == 0) {
             (void)ops->unmap(lofti_place_address(at), page.bytes);
             return true;
