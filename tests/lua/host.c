@@ -92,7 +92,9 @@ static const char program_work[] =
     "local seed = ...\n"
     "local name = ('host-%d'):format(seed)\n"
     "mmapfile.gccreate(name, 1000, 'int', ffi.new('int[1000]', seed))\n"
-    "local arena = assert(loft.open(name .. '.loft', 'create'))\n"
+    /* Places of their own: one is open while another is mapped again, and two chosen ones may lie too close. */
+    "local base = 0x200000000000 + seed * 2^40\n"
+    "local arena = assert(loft.open(name .. '.loft', { mode = 'create', base = base }))\n"
     "local count = arena:root('count', 'int') or assert(arena:alloc 'int')\n"
     "assert(arena:set_root('count', count))\n"
     "for i = 1, 500 do\n"
