@@ -13,6 +13,8 @@
 #include "reopen_run.h"
 
 enum { ROUNDS = 25, ROUNDS_QUICK = 7, PAGE_BYTES = 4096, TRACKERS = 2 };
+/* So that the longest journal measured is not checkpointed by its own commit; as it comes, the limit is 64 MiB. */
+#define JOURNAL_LIMIT_BYTES ((uint64_t)1 << 30)
 /* Rounds that rewrite so many pages take a second or more. */
 enum { ROUNDS_FEW = 9, ROUNDS_FEW_FROM = 10000 };
 #define MIB ((uint64_t)1 << 20)
@@ -28,9 +30,10 @@ static harness_table reading = {
 static harness_table recovery = {
     .title = "Reopen after a crash",
     .note =
-        "Milliseconds to open an arena whose journal holds one commit of so many changed pages: it is applied, "
-        "flushed and emptied before open returns.",
-    .plot_x = "pages in the journal",
+        "Milliseconds to open an arena whose journal holds one commit of so many changed pages, half of each: it "
+        "is applied, flushed and emptied before open returns. A journal longer than 64 MiB (some 30,000 such pages) is "
+        "only there if the arena's options allow it.",
+    .plot_x = "pages in the journal, 2 KiB of each",
 };
 
 static void must(bool good, const char *what)
@@ -59,8 +62,10 @@ static void make_block(const char *path, uint64_t bytes)
 static loft_arena *open_with(const char *path, const char *tracker)
 {
     loft_arena *arena;
+    loft_arena_options options = LOFT_ARENA_OPTIONS_INIT;
+    options.journal_limit_bytes = JOURNAL_LIMIT_BYTES;
     (void)setenv("LOFT_TRACKER", tracker, 1);
-    must(loft_arena_open(path, LOFT_WRITE, NULL, &arena) == 0, "open");
+    must(loft_arena_open(path, LOFT_WRITE, &options, &arena) == 0, "open");
     return arena;
 }
 

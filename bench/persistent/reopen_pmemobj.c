@@ -7,7 +7,9 @@
 static bool pmemobj_make(const reopen_peer *peer, const char *path, const reopen_shape *shape)
 {
     (void)peer;
-    const size_t bytes = shape->block_count * (shape->block_bytes + 64) + ((size_t)64 << 20);
+    /* Headers; and what the ends of its zones of 16 GiB leave. */
+    const size_t bytes = shape->block_count * (shape->block_bytes + 64) + ((size_t)64 << 20) +
+                         2 * shape->block_bytes;
     PMEMobjpool *pool = pmemobj_create(path, "bench", bytes, 0600);
     if (pool == NULL) {
         return false;

@@ -3,6 +3,8 @@
 import base64
 from html import escape
 
+import fits
+import plots
 from groups import GROUPS
 
 STYLE = """
@@ -54,7 +56,12 @@ def cell(row, competitor):
     shown = number(rounds["low" if row.get("low") else "median"])
     if competitor["name"] == row["best_peer"]:
         shown = f"<b>{shown}*</b>"
-    text = f"{shown}<small class=range>{number(rounds['min'])} to {number(rounds['max'])}</small>"
+    text = f"{shown}"
+    if len(rounds["values"]) > 1:
+        text += f"<small class=range>{number(rounds['min'])} to {number(rounds['max'])}</small>"
+        text += f"<small>± {rounds['noise'] * 100:.0f} %</small>"
+    if figure.get("cold", 0) > 0:
+        text += f"<small>cold {number(figure['cold'])}</small>"
     if "interval" in figure:
         low, high = figure["interval"]
         text += f"<small class=range>95 %: {low:.3f} to {high:.3f}</small>"
@@ -76,6 +83,18 @@ def goal_cell(row):
     return "<td>" + "".join(f"<small>{escape(word)}</small>" for word in words) + "</td>"
 
 
+def fits_html(table):
+    """What the curves of loft's, and of the best peers, follow."""
+    parts = []
+    for plot, (unit, lines) in plots.curves(table).items():
+        found = [fits.sentence(name, points, unit) for name, points in lines.items()]
+        items = "".join(f"<li>{escape(text)}</li>" for text in found if text)
+        if items:
+            parts.append(f"<details><summary>How it grows: {escape(plot)} over x, {escape(table.get('plot_x') or 'x')}</summary>"
+                         f"<ul>{items}</ul></details>")
+    return parts
+
+
 def table_html(table, images):
     present = [c for c in table["competitors"] if not c["absent"]]
     present = [c for c in present if any(c["name"] in row["figures"] for row in table["rows"])]
@@ -84,6 +103,7 @@ def table_html(table, images):
         data = base64.b64encode(svg.encode()).decode()
         parts.append(f'<div class=wide><img alt="{escape(shows)}" title="{escape(name)}" '
                      f'src="data:image/svg+xml;base64,{data}"></div>')
+    parts += fits_html(table)
     head = "".join(f"<th>{escape(c['name'])}</th>" for c in present)
     parts.append(f"<div class=wide><table><tr><th>work, unit</th>{head}<th>loft, at most</th></tr>")
     for row in table["rows"]:
@@ -178,7 +198,7 @@ def make(results, drawn):
 <title>loft: benchmarks of {escape(results['date'])}</title><style>{STYLE}</style></head><body>
 <h1>loft: benchmarks, {escape(results['date'])} ({escape(results['mode'])})</h1>
 <p class=note>Competitors take turns within one run. A figure is the median of the rounds (for bytes written the lower quartile),
-below it least and most. * marks the best peer; smaller is better unless the row says otherwise. The tinted columns are
+below it least and most, the noise (half the distance of the quartiles) and, where it is told apart, the first, cold round. * marks the best peer; smaller is better unless the row says otherwise. The tinted columns are
 loft's. {'A quick run has few rounds: a glance, not a measurement.' if results['mode'] == 'quick' else ''}</p>
 <p>{links}</p>
 {summary_html(results)}

@@ -71,9 +71,17 @@ def styles(competitors, drawn):
 
 def curve_script(table, plot, unit, lines):
     looks = styles(table["competitors"], True)
-    text = ["set logscale xy", "set key below spacing 1.2", "set grid linecolor rgb '#dddddd'",
-            "set format x '%.0f'", "set format y '%g'", f"set title {quoted(table['title'])} noenhanced",
+    text = ["set logscale xy", "set key outside bottom center horizontal spacing 1.3 samplen 3", "set bmargin 6",
+            "set grid linecolor rgb '#cccccc'",
+            "set format x '%.0s%c'", "set format y '%g'", f"set title {quoted(table['title'])} noenhanced",
             f"set xlabel {quoted(table.get('plot_x') or 'x')}", f"set ylabel {quoted(f'{plot} ({unit})')}"]
+    every = [y for points in lines.values() for _, y in points]
+    if max(every) / min(every) < 100:
+        text += [f"set yrange [{min(every) / 1.3:.6g}:{max(every) * 1.3:.6g}]",
+                 f"set ytics ({tics(min(every) / 1.3, max(every) * 1.3)})"]
+    where = sorted({x for points in lines.values() for x, _ in points})
+    if where[-1] <= 100:
+        text.append("set xtics (" + ", ".join(f"'{x:g}' {x:g}" for x in where) + ")")
     parts, data = [], []
     for name, points in lines.items():
         parts.append(f"'-' with linespoints {looks[name]} title {quoted(name)} noenhanced")
@@ -84,7 +92,7 @@ def curve_script(table, plot, unit, lines):
 def tics(least, most):
     """The marks of a logarithmic axis: the fewer decades, the more in each."""
     marks = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9) if most / least < 12 else (1, 2, 5) if most / least < 2000 else (1,)
-    every = sorted(mark * 10.0 ** decade for decade in range(-4, 7) for mark in marks)
+    every = sorted(mark * 10.0 ** decade for decade in range(-6, 12) for mark in marks)
     return ", ".join(f"'{value:g}' {value:.6g}" for value in every if least <= value <= most)
 
 

@@ -3,6 +3,7 @@
 
     run.py --programs DIR --output DIR [--quick|--full] [--directory DIR] [GROUP...]
     run.py --compare A B
+    run.py --report DIR | --markdown DIR
 """
 
 import argparse
@@ -15,9 +16,10 @@ import sys
 import time
 
 import compare
+import markdown
 import page
 import plots
-from groups import FOLDER_LAST, GROUPS, QUICK_ROUNDS, TEXT_ONLY
+from groups import FOLDER_LAST, GROUPS, usual
 
 # Others had so much of the processors: the run is called disturbed.
 DISTURBED_SHARE = 0.10
@@ -44,27 +46,25 @@ def text_of(*command):
         return ""
 
 
-def machine():
+def machine(directory):
     """What the programs' own description lacks."""
     return {
         "compiler": text_of("cc", "--version").split("\n")[0],
         "c_library": " ".join(platform.libc_ver()),
         "revision": text_of("git", "describe", "--always", "--dirty"),
+        "file_system": text_of("stat", "--file-system", "--format=%T", directory),
         "load_before": os.getloadavg()[0],
     }
 
 
-def tables_of(name, arguments, result):
+def tables_of(program, title, result):
     """The tables of a program's JSON, whichever of the two forms it has."""
     if "tables" in result:
         return result["tables"]
-    if name == "snapshot":
+    if program == "snapshot":
         return [snapshot_table(result)]
-    if "rows" not in result:
-        return []
-    title = arguments[1] if len(arguments) > 1 else name
-    return [{"title": f"{name}: {title}", "note": "", "competitors": result["competitors"],
-             "rows": result["rows"]}]
+    plot_x = next((row["plot_x"] for row in result["rows"] if "plot_x" in row), "")
+    return [{"title": title, "note": "", "plot_x": plot_x, "competitors": result["competitors"], "rows": result["rows"]}]
 
 
 def snapshot_table(result):
@@ -80,22 +80,24 @@ def snapshot_table(result):
         if has:
             cells[short] = {"missing": "", "rounds": result[key]}
     cells["loft"]["ratio_to_best_peer"] = result["loft_seconds"]["median"] / result["cp_seconds"]["median"]
-    row = {"title": f"{result['heap_mib']:.0f} MiB at rest", "unit": "s", "more_is_better": False,
-           "best_peer": "cp", "goal_ratio": 0, "figures": cells}
-    return {"title": plots.SNAPSHOT_TITLE, "competitors": columns, "rows": [row],
+    rows = [{"title": f"{result['heap_mib']:.0f} MiB at rest", "unit": "s", "more_is_better": False,
+             "best_peer": "cp", "goal_ratio": 0, "figures": cells}]
+    for key, title in (("small_seconds", "100 MiB"), ("sparse_seconds", "100 MiB in an arena of 900 GiB"),
+                       ("check_seconds", f"loft_file_check of {result['check_bytes'] / 2 ** 20:.0f} MiB")):
+        rows.append({"title": title, "unit": "s", "more_is_better": False, "best_peer": "", "goal_ratio": 0,
+                     "figures": {"loft": {"missing": "", "rounds": result[key]}}})
+    return {"title": plots.SNAPSHOT_TITLE, "competitors": columns, "rows": rows,
             "note": "Until the copy is on the device. The plot: how long a thread that mutates, and a control that "
                     "touches no memory, wait from one "
                     f"section to the next; a snapshot itself held it for {result['held_ns'] / 1e6:.3f} ms at most."}
 
 
-def command_of(options, name, arguments, json_path):
-    command = [os.path.join(options.programs, name)] + arguments
-    if options.quick:
-        command.append("--quick")
-        if name in QUICK_ROUNDS:
-            command += ["--rounds", QUICK_ROUNDS[name]]
-    if name not in TEXT_ONLY:
-        command += ["--json", json_path]
+def command_of(options, name, plan, json_path):
+    command = [os.path.join(options.programs, name)] + plan["arguments"]
+    rounds = plan["rounds"][0 if options.quick else 1]
+    command += ["--quick"] if options.quick else []
+    command += ["--rounds", str(rounds)] if rounds else []
+    command += ["--json", json_path]
     if name == "snapshot":
         command += ["--svg", os.path.join(options.output, plots.SNAPSHOT_FILE)]
     return command + ([] if name in FOLDER_LAST else ["--directory"]) + [options.directory]
@@ -108,9 +110,10 @@ def shown_command(options, name, command, json_path):
                     not word.endswith(plots.SNAPSHOT_FILE))
 
 
-def run_program(options, group, name, arguments):
+def run_program(options, group, plan):
+    name = plan["program"]
     json_path = os.path.join(options.output, "program.json")
-    command = command_of(options, name, arguments, json_path)
+    command = command_of(options, name, plan, json_path)
     if not os.access(command[0], os.X_OK):
         group["failed"].append(f"{name} was not built")
         return
@@ -123,19 +126,20 @@ def run_program(options, group, name, arguments):
         if done.returncode == 0:
             with open(json_path, encoding="utf-8") as file:
                 result = json.load(file)
-            group["tables"] += tables_of(name, arguments, result)
+            group["tables"] += tables_of(name, plan["title"], result)
             group["machine"] = result.get("machine", group["machine"])
             group["disturbed_rounds"] = max(group["disturbed_rounds"],
                                             result.get("disturbed_rounds", 0))
         os.remove(json_path)
 
 
-def run_group(options, name):
+def run_group(options, name, progress):
     group = {"commands": [], "tables": [], "text": "", "failed": [], "machine": None,
              "disturbed_rounds": 0}
     busy, own, begin = busy_seconds(), own_seconds(), time.monotonic()
-    for program, arguments in GROUPS[name]["run"]:
-        run_program(options, group, program, arguments)
+    for plan in GROUPS[name]["run"]:
+        progress.begins(name, plan)
+        run_program(options, group, plan)
     group["seconds"] = time.monotonic() - begin
     others = (busy_seconds() - busy) - (own_seconds() - own)
     share = others / max(group["seconds"], 0.01) / os.cpu_count()
@@ -144,29 +148,37 @@ def run_group(options, name):
     return group
 
 
-def say_progress(options, names, at, began):
+class Progress:
     """Time left: the estimates of what is to come, stretched as those so far were."""
-    expected = [GROUPS[name]["seconds"][0 if options.quick else 1] for name in names]
-    so_far = time.monotonic() - began
-    stretch = so_far / sum(expected[:at]) if at > 0 else 1.0
-    left = sum(expected[at:]) * stretch
-    print(f"bench: {at + 1} of {len(names)}: {names[at]}; {so_far:.0f} s so far, about {left:.0f} s left",
-          file=sys.stderr, flush=True)
+
+    def __init__(self, quick, names):
+        self.mode = 0 if quick else 1
+        self.plans = [plan for name in names for plan in GROUPS[name]["run"]]
+        self.done, self.began = 0, time.monotonic()
+
+    def begins(self, group, plan):
+        expected = [one["seconds"][self.mode] for one in self.plans]
+        so_far = time.monotonic() - self.began
+        stretch = so_far / sum(expected[:self.done]) if self.done > 0 else 1.0
+        left = sum(expected[self.done:]) * stretch
+        words = " ".join([plan["program"]] + plan["arguments"][1:])
+        self.done += 1
+        print(f"bench: {self.done} of {len(expected)}: {group}: {words}; {so_far:.0f} s so far, about {left:.0f} s left",
+              file=sys.stderr, flush=True)
 
 
 def run_all(options):
-    names = options.groups or list(GROUPS)
+    names = options.groups or usual()
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
         sys.exit(f"bench: no group \"{unknown[0]}\"; there are: {' '.join(GROUPS)}")
     os.makedirs(options.output, exist_ok=True)
     results = {"format": 1, "mode": "quick" if options.quick else "full",
-               "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(),
+               "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(options.directory),
                "groups": {}}
-    began = time.monotonic()
-    for at, name in enumerate(names):
-        say_progress(options, names, at, began)
-        results["groups"][name] = run_group(options, name)
+    progress = Progress(options.quick, names)
+    for name in names:
+        results["groups"][name] = run_group(options, name, progress)
         with open(os.path.join(options.output, "results.json"), "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
     write_report(results, options.output)
@@ -189,12 +201,17 @@ def main():
     parser.add_argument("--directory", default=".", help="where the benchmarks' files lie while they run")
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two results, or folders of them")
     parser.add_argument("--report", metavar="DIR", help="write the page and plots of results that are there")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--markdown", metavar="DIR", help="print the tables of results that are there as Markdown")
+    parser.add_argument("groups", nargs="*", metavar="GROUP",
+                        help=f"{', '.join(usual())} (the default: all of these); programs: by name only")
     options = parser.parse_args()
     if options.compare:
         return compare.main(*options.compare)
     if options.report:
         write_report(compare.load(options.report), options.report)
+        return 0
+    if options.markdown:
+        print(markdown.make(compare.load(options.markdown)))
         return 0
     options.quick = not options.full
     return run_all(options)

@@ -8,6 +8,7 @@ PROGRAM, a benchmark that makes tables, is run for a real result, if it is given
 
 import copy
 import json
+import math
 import os
 import random
 import subprocess
@@ -18,6 +19,9 @@ SOURCE = sys.argv[1]
 sys.path.insert(0, os.path.join(SOURCE, "bench", "report"))
 
 import compare  # noqa: E402
+import fits  # noqa: E402
+import groups  # noqa: E402
+import markdown  # noqa: E402
 import page  # noqa: E402
 import plots  # noqa: E402
 
@@ -113,6 +117,51 @@ def test_plots_tell_competitors_apart():
     looks = [line for line in script.split("\n") if "linespoints" in line]
     assert len({line.split("pointtype ")[1].split()[0] for line in looks}) == 2, looks
     assert 'ylabel "time (ns)"' in script and "set xlabel" in script
+
+
+def planted_curve(source, law, noise=0.03):
+    return [(x, law(x) * (1 + noise * source.gauss(0, 1))) for x in (1, 10, 100, 1000, 10000, 100000)]
+
+
+def test_planted_laws_of_growth_are_found():
+    laws = {"constant": lambda x: 40.0, "line": lambda x: 5 + 0.2 * x, "logarithm": lambda x: 10 + 8 * math.log2(x),
+            "power": lambda x: 3 * x ** 0.6}
+    for seed in range(20):
+        source = random.Random(seed)
+        for model, law in laws.items():
+            found = fits.fit(planted_curve(source, law))
+            assert found.model == model, (seed, model, found.model)
+            assert 0.7 < found.at(1e7) / law(1e7) < 1.4, (seed, model, found.at(1e7), law(1e7))
+            assert found.spread < 0.1, (seed, model, found.spread)
+
+
+def test_too_few_points_have_no_law():
+    assert fits.fit([(1, 5), (10, 6), (100, 7)]) is None
+    assert fits.sentence("loft", [(1, 5), (10, 6), (100, 0)], "ns") == ""
+
+
+def test_the_page_tells_cold_noise_and_growth():
+    results = planted(1)
+    row = results["groups"]["heap"]["tables"][0]["rows"][0]
+    row["figures"]["loft"]["cold"] = 1234.0
+    row["figures"]["loft"]["rounds"]["noise"] = 0.07
+    text = page.make(results, {})
+    for words in ("cold 1,234", "± 7 %", "How it grows: time over x"):
+        assert words in text, words
+
+
+def test_markdown_has_every_row_and_who_is_absent():
+    text = markdown.make(planted(1))
+    for words in ("| work 3, ns |", "| many, ns, more is better |", "gone <one> did not take part: it is not installed",
+                  "Growth of the time", "so it was disturbed", "work 3: loft at 1.50 × peer"):
+        assert words in text, words
+
+
+def test_every_group_of_the_issue_runs_if_none_is_named():
+    assert groups.usual() == ["heap", "threads", "persistent", "commit", "reopen", "snapshot", "region"]
+    for mode, most in ((0, 480), (1, 5400)):  # seconds, beside building and installing
+        total = sum(plan["seconds"][mode] for name in groups.usual() for plan in groups.GROUPS[name]["run"])
+        assert total <= most, (mode, total)
 
 
 def test_a_real_result_is_understood(program):
