@@ -5,10 +5,6 @@ import re
 import shutil
 import subprocess
 
-# The plot that the snapshot benchmark draws itself, and the table it belongs to.
-SNAPSHOT_FILE = "snapshot-waits.svg"
-SNAPSHOT_TITLE = "Snapshots beside cp"
-
 # Told apart by point, dash and colour; loft's are the thick ones.
 DASHES = ["1", "(12,6)", "(4,4)", "(16,4,4,4)", "(2,6)", "(20,6)", "(8,3,2,3)"]
 POINTS = [4, 6, 8, 10, 12, 1, 2]
@@ -127,6 +123,20 @@ def run_gnuplot(script, folder, name, height):
             raise RuntimeError(f"gnuplot, {name}: {done.stderr.strip()}")
 
 
+def waits_script(waits):
+    """waits: who -> [(ns, how often)]; whoever mutates is thick, the control thin."""
+    text = ["set logscale xy", "set key outside bottom center horizontal spacing 1.3 samplen 3", "set bmargin 8",
+            "set grid linecolor rgb '#cccccc'", "set format x '%.0s%c'", "set format y '%.0s%c'", "set yrange [0.5:*]",
+            f"set title {quoted('What a thread waits from one section to the next')}",
+            "set xlabel 'wait (ns), powers of two'", "set ylabel 'how often'"]
+    looks = styles([{"name": who, "loft": not who.startswith("control")} for who in waits], True)
+    parts, data = [], []
+    for who, points in waits.items():
+        parts.append(f"'-' with linespoints {looks[who]} title {quoted(who)} noenhanced")
+        data += [f"{x:.10g} {y:.10g}" for x, y in points] + ["e"]
+    return "\n".join(text + ["plot " + ", \\\n ".join(parts)] + data) + "\n"
+
+
 def file_name(group, *words):
     return re.sub(r"[^a-z0-9]+", "-", "-".join((group,) + words).lower()).strip("-")[:70]
 
@@ -138,6 +148,9 @@ def scripts(results):
             for plot, (unit, lines) in curves(table).items():
                 yield (group, table["title"], file_name(group, table["title"], plot),
                        curve_script(table, plot, unit, lines), 440, f"{table['title']}: {plot}, {unit}")
+            if table.get("waits"):
+                yield (group, table["title"], file_name(group, "waits"), waits_script(table["waits"]), 480,
+                       "What a thread waits from one section to the next")
             against, rows = ratios(table)
             if len(rows) > 2:
                 yield (group, table["title"], file_name(group, table["title"], "ratio"),
@@ -155,8 +168,4 @@ def draw(results, folder):
         run_gnuplot(script, folder, name, height)
         with open(os.path.join(folder, name + ".svg"), encoding="utf-8") as file:
             drawn.setdefault((group, title), []).append((name + ".svg", file.read(), shows))
-    path = os.path.join(folder, SNAPSHOT_FILE)
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            drawn[("snapshot", SNAPSHOT_TITLE)] = [(SNAPSHOT_FILE, file.read(), "What a mutator waits")]
     return drawn

@@ -52,7 +52,7 @@ def machine(directory):
         "compiler": text_of("cc", "--version").split("\n")[0],
         "c_library": " ".join(platform.libc_ver()),
         "revision": text_of("git", "describe", "--always", "--dirty"),
-        "file_system": text_of("stat", "--file-system", "--format=%T", directory),
+        "file_system": text_of("df", "--output=fstype", directory).split("\n")[-1],
         "load_before": os.getloadavg()[0],
     }
 
@@ -86,7 +86,9 @@ def snapshot_table(result):
                        ("check_seconds", f"loft_file_check of {result['check_bytes'] / 2 ** 20:.0f} MiB")):
         rows.append({"title": title, "unit": "s", "more_is_better": False, "best_peer": "", "goal_ratio": 0,
                      "figures": {"loft": {"missing": "", "rounds": result[key]}}})
-    return {"title": plots.SNAPSHOT_TITLE, "competitors": columns, "rows": rows,
+    waits = {f"{stall['who']} beside {stall['beside']}": [(2 ** k, count) for k, count in enumerate(stall["buckets"]) if count]
+             for stall in result["stalls"]}
+    return {"title": "Snapshots beside cp", "waits": waits, "competitors": columns, "rows": rows,
             "note": "Until the copy is on the device. The plot: how long a thread that mutates, and a control that "
                     "touches no memory, wait from one "
                     f"section to the next; a snapshot itself held it for {result['held_ns'] / 1e6:.3f} ms at most."}
@@ -98,16 +100,13 @@ def command_of(options, name, plan, json_path):
     command += ["--quick"] if options.quick else []
     command += ["--rounds", str(rounds)] if rounds else []
     command += ["--json", json_path]
-    if name == "snapshot":
-        command += ["--svg", os.path.join(options.output, plots.SNAPSHOT_FILE)]
     return command + ([] if name in FOLDER_LAST else ["--directory"]) + [options.directory]
 
 
 def shown_command(options, name, command, json_path):
     """As a reader would type it: without what this program adds for itself."""
     words = [name] + ["DIR" if word == options.directory else word for word in command[1:]]
-    return " ".join(word for word in words if word not in ("--json", json_path, "--svg") and
-                    not word.endswith(plots.SNAPSHOT_FILE))
+    return " ".join(word for word in words if word not in ("--json", json_path))
 
 
 def run_program(options, group, plan):
