@@ -2,7 +2,8 @@
  * peers.c - who takes part in the persistent group: heaps in files, at the heap benchmark's works.
  *
  * None of them makes anything durable while it is timed, but for PMDK as it comes: there a pair flushes the device
- * several times and takes half a millisecond, so it does a thousandth of each work.
+ * several times and takes half a millisecond, so it does a thousandth of each work. Whose file is mapped shared may wait
+ * for the device whenever it stores to a page that is being written.
  */
 #include "heap_peer.h"
 
@@ -12,6 +13,7 @@ HEAP_PEER(heap_peer_boost) = {
     .package = "libboost1.74-dev",
     .what = "Boost.Interprocess managed_mapped_file, 3 GiB, rbtree_best_fit",
     .on_file = true,
+    .waits = true,
 };
 
 HEAP_PEER(heap_peer_pmemobj) = {
@@ -20,6 +22,7 @@ HEAP_PEER(heap_peer_pmemobj) = {
     .package = "libpmemobj1",
     .what = "libpmemobj atomic allocations, cache flushes only (PMEM_IS_PMEM_FORCE): not durable",
     .on_file = true,
+    .waits = true,
 };
 
 HEAP_PEER(heap_peer_pmemobj_durable) = {
@@ -39,6 +42,7 @@ HEAP_PEER(heap_peer_memkind) = {
     .package = "libmemkind0",
     .what = "memkind's pmem kind on a file: gone at the end",
     .on_file = true,
+    .waits = true,
 };
 
 HEAP_PEER(heap_peer_loft_file) = {

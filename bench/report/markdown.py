@@ -53,12 +53,16 @@ def behind(results):
     for name, group in results["groups"].items():
         for table in group["tables"]:
             lofts = {c["name"] for c in table["competitors"] if c["loft"]}
+            whole = ""
             for row in table["rows"]:
+                part = row["title"].startswith("... ")
+                whole = whole if part else row["title"]
+                title = f"{whole}, {row['title'][4:]}" if part else whole
                 ratios = {column: figure["ratio_to_best_peer"] for column, figure in row["figures"].items()
                           if column in lofts and "ratio_to_best_peer" in figure}
                 if ratios and min(ratios.values()) > 1:
                     nearest = min(ratios, key=ratios.get)
-                    found.append(f"{name}, {table['title']}: {row['title'].replace('... ', '… ')}: {nearest} at "
+                    found.append(f"{name}, {table['title']}: {title}: {nearest} at "
                                  f"{ratios[nearest]:.2f} × {row['best_peer']}")
     return found
 

@@ -23,10 +23,6 @@
 /* Shorter runs stay: a hole splits the file's extents, and 64 KiB is what most devices read ahead at least. */
 enum { PUNCH_PAGES_MIN = 16 };
 
-typedef struct punch_call {
-    loft_arena *arena;
-} punch_call;
-
 int lofti_punch_note(loft_arena *arena, lofti_punch *punch)
 {
     const lofti_index *index = &arena->store.index;
@@ -56,8 +52,8 @@ void lofti_punch_end(lofti_punch *punch)
 
 static int punch_read(void *context, uint64_t off, void *data, uint64_t bytes)
 {
-    const punch_call *call = context;
-    return lofti_file_read_padded(&call->arena->store.file, data, bytes, LOFTI_HEAP_OFF + off);
+    const loft_arena *arena = context;
+    return lofti_file_read_padded(&arena->store.file, data, bytes, LOFTI_HEAP_OFF + off);
 }
 
 /* Whether the file has anything of [off, off + bytes). Where it does not tell, everything is data. */
@@ -69,8 +65,7 @@ static bool has_data(const loft_arena *arena, uint64_t off, uint64_t bytes)
 
 static int punch_run(void *context, uint64_t off, uint64_t bytes)
 {
-    const punch_call *call = context;
-    loft_arena *arena = call->arena;
+    loft_arena *arena = context;
     const uint64_t at = LOFTI_HEAP_OFF + off;
     if (!has_data(arena, at, bytes)) {
         return 0; /* a hole already: no flush for nothing */
@@ -85,7 +80,6 @@ static int punch_run(void *context, uint64_t off, uint64_t bytes)
 
 void lofti_punch_free(loft_arena *arena, const lofti_punch *punch)
 {
-    punch_call call = {arena};
     const uint64_t end = lofti_arith_min(arena->store.frontier, arena->reserve_bytes);
     const uint32_t known = lofti_vacant_end(arena->heap);
     int error = 0;
@@ -100,7 +94,7 @@ void lofti_punch_free(loft_arena *arena, const lofti_punch *punch)
         if (candidate && lofti_space_accessible(arena, off, LOFTI_CHUNK_BYTES) &&
             !lofti_pin_holds(arena, off, LOFTI_CHUNK_BYTES)) {
             error =
-                lofti_vacant_each(arena->heap, idx, PUNCH_PAGES_MIN, punch_read, punch_run, &call);
+                lofti_vacant_each(arena->heap, idx, PUNCH_PAGES_MIN, punch_read, punch_run, arena);
         }
     }
 }
