@@ -66,7 +66,7 @@ def check_some(runner, wanted, expected_code, expected_summary):
 
 @rule
 def driver_tells_the_truth():
-    """tests/support/driver.c"""
+    """tests/support/driver.c, driver_posix.c"""
     return check_all("driver")
 
 

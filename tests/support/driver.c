@@ -1,60 +1,32 @@
-/* The forking driver: runs every test in a child of its own, on any POSIX system and under any
- * sanitizer, and needs nothing but fork.
- *
- * The parent has one thread and no state that a test could spoil. Per running test it keeps a
- * job: the child, its process group (so that what a test leaves running ends with it), a
- * nameless file with its output, and a deadline. Output is shown for tests that failed.
+/* The driver: runs every test in a process of its own, on any system and under any sanitizer. This half is the
+ * same everywhere; driver.h has the other.
  *
  *     PROGRAM [--list] [--filter GLOB]... [--jobs N] [--timeout SECONDS] [--verbose]
+ *     PROGRAM --run SUITE/NAME      what it starts itself as, where there is no fork
  *
+ * Output is shown for tests that failed.
  * Exit code: 0 all passed, 1 something failed, 2 wrong arguments, 77 all were skipped. */
-#include <errno.h>
-#include <fnmatch.h>
-#include <signal.h>
+#include "support/driver.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
 
 #include "support/folder.h"
-#include "support/runner.h"
 
-enum { JOBS_MAX = 64, FILTERS_MAX = 16, REASON_BYTES = 256 };
+enum { FILTERS_MAX = 16 };
 
-/* What a child tells its parent beside its exit code. */
-struct note {
-    char reason[REASON_BYTES]; /* why it skips */
-};
+loft_driver_options loft_driver_asked = {.jobs = 1};
 
-typedef struct job {
-    const loft_test *test; /* NULL: this place is free */
-    pid_t child;
-    FILE *output;
-    double begin, deadline; /* seconds of the monotonic clock */
-    int timed_out;
-    struct note *note; /* shared with the child */
-} job;
-
-static struct {
-    int list, verbose;
-    unsigned jobs, timeout_seconds;
-    unsigned filters;
-    const char *filter[FILTERS_MAX];
-} options = {.jobs = 1};
+static unsigned filters;
+static const char *filter[FILTERS_MAX];
 
 static struct {
     unsigned passed, failed, skipped;
 } counts;
 
 static loft_test *first, **last = &first;
-static job jobs[JOBS_MAX];
-static struct note *own_note; /* in a child: its job's */
+static const loft_test *running[LOFT_DRIVER_JOBS_MAX]; /* NULL: this place is free */
 
 void loft_test_register(loft_test *test)
 {
@@ -62,194 +34,104 @@ void loft_test_register(loft_test *test)
     last = &test->next;
 }
 
-void loft_test_runner_skip(const loft_test *test, const char *reason)
-{
-    (void)test;
-    snprintf(own_note->reason, REASON_BYTES, "%s", reason);
-    loft_test_exit(LOFT_TEST_EXIT_SKIPPED);
-}
+const loft_test *loft_driver_at(unsigned place) { return running[place]; }
 
-static double now_seconds(void)
+/* * and ? as shells take them. */
+static int is_match(const char *glob, const char *text)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(2);
+    for (; *glob != '\0'; glob++, text++) {
+        if (*glob == '*') {
+            while (*text != '\0' && !is_match(glob + 1, text))
+                text++;
+            return is_match(glob + 1, text);
+        }
+        if (*text == '\0' || (*glob != '?' && *glob != *text))
+            return 0;
+    }
+    return *text == '\0';
 }
 
 static int is_wanted(const loft_test *test)
 {
     char name[256];
     snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
-    for (unsigned i = 0; i < options.filters; i++)
-        if (fnmatch(options.filter[i], name, 0) == 0)
+    for (unsigned i = 0; i < filters; i++)
+        if (is_match(filter[i], name))
             return 1;
-    return options.filters == 0;
+    return filters == 0;
 }
 
-_Noreturn static void be_child(job *own)
+int loft_driver_ended(unsigned place, const loft_driver_end *end)
 {
-    setpgid(0, 0);
-#ifdef __linux__
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    dup2(fileno(own->output), STDOUT_FILENO);
-    dup2(fileno(own->output), STDERR_FILENO);
-    fclose(own->output);
-    setvbuf(stdout, NULL, _IONBF, 0); /* a crash must not lose what was printed before it */
-    own_note = own->note;
-    loft_test_run(own->test);
-    exit(0); /* not _exit: leak checkers look at the process here */
-}
-
-static void job_start(job *own, const loft_test *test)
-{
-    own->test = test;
-    own->timed_out = 0;
-    *own->note->reason = '\0';
-    own->output = tmpfile();
-    if (own->output == NULL)
-        die("tmpfile");
-    fflush(stdout);
-    own->begin = now_seconds();
-    own->deadline = own->begin + options.timeout_seconds;
-    own->child = fork();
-    if (own->child < 0)
-        die("fork");
-    if (own->child == 0)
-        be_child(own);
-    setpgid(own->child, own->child); /* whoever is first; the other call changes nothing */
-}
-
-static void print_output(FILE *output)
-{
-    char block[4096];
-    size_t got;
-    rewind(output);
-    while ((got = fread(block, 1, sizeof block, output)) > 0)
-        fwrite(block, 1, got, stdout);
-}
-
-static void job_end(job *own, int status)
-{
-    const loft_test *test = own->test;
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    const double seconds = now_seconds() - own->begin;
-    int show = options.verbose;
-    if (code == 0 && !own->timed_out) {
+    const loft_test *test = running[place];
+    int show = loft_driver_asked.verbose;
+    running[place] = NULL;
+    if (end->code == 0 && !end->timed_out) {
         counts.passed++;
-        printf("pass %s/%s (%.2f s)\n", test->suite, test->name, seconds);
-    } else if (code == LOFT_TEST_EXIT_SKIPPED && *own->note->reason != '\0') {
+        printf("pass %s/%s (%.2f s)\n", test->suite, test->name, end->seconds);
+    } else if (end->code == LOFT_TEST_EXIT_SKIPPED && end->reason != NULL && *end->reason != '\0') {
         counts.skipped++;
-        printf("skip %s/%s: %s\n", test->suite, test->name, own->note->reason);
+        printf("skip %s/%s: %s\n", test->suite, test->name, end->reason);
     } else {
         counts.failed++;
         show = 1;
-        printf("FAIL %s/%s (%.2f s): ", test->suite, test->name, seconds);
-        if (own->timed_out)
-            printf("timed out after %u s\n", options.timeout_seconds);
-        else if (code == LOFT_TEST_EXIT_FAILED)
+        printf("FAIL %s/%s (%.2f s): ", test->suite, test->name, end->seconds);
+        if (end->timed_out)
+            printf("timed out after %u s\n", loft_driver_asked.timeout_seconds);
+        else if (end->code == LOFT_TEST_EXIT_FAILED)
             printf("a check failed\n");
-        else if (code >= 0)
-            printf("exited with %d\n", code);
         else
-            printf("killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+            printf("%s\n", end->fate);
     }
-    if (show)
-        print_output(own->output);
-    fflush(stdout);
-    fclose(own->output);
-    loft_test_folder_remove(test);
-    own->test = NULL;
+    return show;
 }
 
-/* Reaps one ended child if there is one. The group is killed while the child is still waited
- * for, so its number cannot have been given to anybody else. */
-static int reap_one(void)
+/* A free place, waiting for one if there is none. */
+static unsigned free_place(void)
 {
-    siginfo_t info = {0};
-    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-        return 0;
-    for (job *own = jobs; own < jobs + options.jobs; own++) {
-        if (own->test == NULL || own->child != info.si_pid)
-            continue;
-        kill(-own->child, SIGKILL);
-        int status = 0;
-        waitpid(own->child, &status, 0);
-        job_end(own, status);
-        return 1;
+    for (;;) {
+        for (unsigned i = 0; i < loft_driver_asked.jobs; i++)
+            if (running[i] == NULL)
+                return i;
+        loft_driver_wait();
     }
-    waitpid(info.si_pid, NULL, 0); /* an orphan that was handed to us */
-    return 1;
-}
-
-static void kill_late(void)
-{
-    const double now = now_seconds();
-    for (job *own = jobs; own < jobs + options.jobs; own++) {
-        if (own->test != NULL && !own->timed_out && now > own->deadline) {
-            own->timed_out = 1;
-            kill(-own->child, SIGKILL);
-            kill(own->child, SIGKILL); /* should it have left its group */
-        }
-    }
-}
-
-static void wait_some(const sigset_t *child_signal)
-{
-    if (reap_one())
-        return;
-    const struct timespec tenth = {0, 100000000};
-    sigtimedwait(child_signal, NULL, &tenth);
-    kill_late();
-}
-
-static job *free_job(void)
-{
-    for (job *own = jobs; own < jobs + options.jobs; own++)
-        if (own->test == NULL)
-            return own;
-    return NULL;
 }
 
 static int is_busy(void)
 {
-    for (job *own = jobs; own < jobs + options.jobs; own++)
-        if (own->test != NULL)
+    for (unsigned i = 0; i < loft_driver_asked.jobs; i++)
+        if (running[i] != NULL)
             return 1;
     return 0;
 }
 
 static void run_all(void)
 {
-    struct note *notes = mmap(NULL, sizeof *notes * JOBS_MAX, PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (notes == MAP_FAILED)
-        die("mmap");
-    for (unsigned i = 0; i < JOBS_MAX; i++)
-        jobs[i].note = notes + i;
-    sigset_t child_signal;
-    sigemptyset(&child_signal);
-    sigaddset(&child_signal, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &child_signal, NULL);
     for (const loft_test *test = first; test != NULL; test = test->next) {
         if (!is_wanted(test))
             continue;
-        job *own;
-        while ((own = free_job()) == NULL)
-            wait_some(&child_signal);
-        job_start(own, test);
+        const unsigned place = free_place();
+        running[place] = test;
+        loft_driver_start(place, test);
     }
     while (is_busy())
-        wait_some(&child_signal);
+        loft_driver_wait();
+}
+
+/* In a test's process. A crash must not lose what was printed before it. */
+static int run_one(const char *wanted)
+{
+    char name[256];
+    setvbuf(stdout, NULL, _IONBF, 0);
+    for (const loft_test *test = first; test != NULL; test = test->next) {
+        snprintf(name, sizeof name, "%s/%s", test->suite, test->name);
+        if (strcmp(name, wanted) == 0) {
+            loft_test_run(test);
+            return 0;
+        }
+    }
+    fprintf(stderr, "there is no test %s\n", wanted);
+    return 2;
 }
 
 static int list_all(void)
@@ -282,17 +164,19 @@ static void read_arguments(int count, char **arguments)
     for (int i = 1; i < count; i++) {
         const char *name = arguments[i];
         if (strcmp(name, "--list") == 0) {
-            options.list = 1;
+            loft_driver_asked.list = 1;
         } else if (strcmp(name, "--verbose") == 0) {
-            options.verbose = 1;
+            loft_driver_asked.verbose = 1;
         } else if (i + 1 == count) {
             usage(arguments[0]);
-        } else if (strcmp(name, "--filter") == 0 && options.filters < FILTERS_MAX) {
-            options.filter[options.filters++] = arguments[++i];
+        } else if (strcmp(name, "--run") == 0) {
+            loft_driver_asked.run = arguments[++i];
+        } else if (strcmp(name, "--filter") == 0 && filters < FILTERS_MAX) {
+            filter[filters++] = arguments[++i];
         } else if (strcmp(name, "--jobs") == 0) {
-            options.jobs = number(arguments[++i], 1, JOBS_MAX, arguments[0]);
+            loft_driver_asked.jobs = number(arguments[++i], 1, LOFT_DRIVER_JOBS_MAX, arguments[0]);
         } else if (strcmp(name, "--timeout") == 0) {
-            options.timeout_seconds = number(arguments[++i], 1, 1000000, arguments[0]);
+            loft_driver_asked.timeout_seconds = number(arguments[++i], 1, 1000000, arguments[0]);
         } else {
             usage(arguments[0]);
         }
@@ -301,9 +185,12 @@ static void read_arguments(int count, char **arguments)
 
 int main(int count, char **arguments)
 {
-    options.timeout_seconds = loft_test_timeout_seconds();
+    loft_driver_asked.timeout_seconds = loft_test_timeout_seconds();
     read_arguments(count, arguments);
-    if (options.list)
+    loft_driver_begin();
+    if (loft_driver_asked.run != NULL)
+        return run_one(loft_driver_asked.run);
+    if (loft_driver_asked.list)
         return list_all();
     loft_test_session_begin();
     run_all();
