@@ -137,18 +137,7 @@ static void one_page_row(harness_row *row, sparse_heap heaps[COMMIT_TRACKERS], i
 /* What this heap needs in memory when all of it is read is as much as its size. */
 static bool has_memory_for(uint64_t bytes)
 {
-    char line[128];
-    unsigned long long available_kib = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (strncmp(line, "MemAvailable:", 13) == 0) {
-            available_kib = strtoull(line + 13, NULL, 10);
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return available_kib / 1024 * COMMIT_MIB > bytes + 2 * COMMIT_GIB;
+    return harness_kib_of("/proc/meminfo", "MemAvailable:") * 1024 > bytes + 2 * COMMIT_GIB;
 }
 
 static void one_page_of(harness_table *table, const harness_options *options, uint64_t bytes,

@@ -68,6 +68,8 @@ typedef struct harness_machine {
 } harness_machine;
 
 void harness_machine_find(harness_machine *machine);
+/* The kibibytes that the line `key` of a file below /proc tells, as "Rss"; 0: it does not. */
+uint64_t harness_kib_of(const char *path, const char *key);
 void harness_machine_print(const harness_machine *machine, FILE *out);
 
 /* JSON. Members and elements separate themselves; key is NULL inside arrays. */

@@ -30,6 +30,13 @@ static void find_line(const char *path, const char *key, char *out, size_t out_b
     (void)fclose(file);
 }
 
+uint64_t harness_kib_of(const char *path, const char *key)
+{
+    char value[64];
+    find_line(path, key, value, sizeof value);
+    return strtoull(value, NULL, 10);
+}
+
 void harness_machine_find(harness_machine *machine)
 {
     struct utsname name;

@@ -123,22 +123,7 @@ typedef struct open_rows {
     harness_row *hot, *cold, *memory, *file; /* but for `hot` NULL if not asked for */
 } open_rows;
 
-/* Bytes of this process in memory. */
-static uint64_t resident_bytes(void)
-{
-    char line[256];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/self/smaps_rollup", "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (strncmp(line, "Rss:", 4) == 0) {
-            kib = strtoull(line + 4, NULL, 10);
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return kib * 1024;
-}
+static uint64_t resident_kib(void) { return harness_kib_of("/proc/self/smaps_rollup", "Rss:"); }
 
 static void drop_cache(const char *path)
 {
@@ -154,7 +139,7 @@ static void open_once(const reopen_peer *peer, const char *path, harness_column 
                       harness_cell *time, harness_cell *memory, bool counts)
 {
     unsigned char byte = 0;
-    const uint64_t before = memory != NULL ? resident_bytes() : 0;
+    const uint64_t before = memory != NULL ? resident_kib() : 0;
     const double begin = harness_now();
     void *state = peer->open(peer, path, &byte);
     const double us = (harness_now() - begin) * 1e6;
@@ -164,7 +149,7 @@ static void open_once(const reopen_peer *peer, const char *path, harness_column 
         harness_cell_add(time, us, counts);
     }
     if (state != NULL && memory != NULL && counts) {
-        harness_series_add(&memory->series, (double)(resident_bytes() - before) / 1024);
+        harness_series_add(&memory->series, (double)(resident_kib() - before));
     }
     if (state != NULL) {
         peer->close(state);

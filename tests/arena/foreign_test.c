@@ -10,16 +10,6 @@
 #include "os/map.h"
 #include "os/window.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#elif defined(__has_feature)
-#define IS_SANITIZED                                                                               \
-    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                        \
-     __has_feature(memory_sanitizer))
-#else
-#define IS_SANITIZED 0
-#endif
-
 static uint64_t narrow_end;
 static uint64_t narrow_next;
 static lofti_map_ops narrow_ops;
@@ -61,7 +51,7 @@ static int narrow_map(void *at, bool fixed, size_t bytes, unsigned flags, intptr
 
 static void narrow_begin(unsigned bits)
 {
-    if (IS_SANITIZED || loft_test_on_valgrind())
+    if (LOFT_TEST_IS_SANITIZED || loft_test_on_valgrind())
         LOFT_SKIP("the tool's own memory lies where a small address space is");
     narrow_ops = *lofti_map_ops_system();
     narrow_ops.map = narrow_map;
@@ -194,7 +184,7 @@ static void live_under_a_limit(void *path)
 
 LOFT_TEST(foreign, a_limit_on_address_space_makes_the_reserve_smaller)
 {
-    if (IS_SANITIZED || loft_test_on_valgrind() || loft_test_on_qemu())
+    if (LOFT_TEST_IS_SANITIZED || loft_test_on_valgrind() || loft_test_on_qemu())
         LOFT_SKIP("the tool's own memory exceeds any limit, or it ignores it");
     char path[4096];
     (void)snprintf(path, sizeof path, "%s", loft_test_tmp_path("data"));

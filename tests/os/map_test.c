@@ -13,24 +13,13 @@
 #include "os/map.h"
 #include "support/test.h"
 
-/* The sanitizers that lock no memory and hold much address space. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#elif defined(__has_feature)
-#define IS_SANITIZED                                                                               \
-    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                        \
-     __has_feature(memory_sanitizer))
-#else
-#define IS_SANITIZED 0
-#endif
-
 #define MIB ((size_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 
 static size_t page(void) { return lofti_map_page_bytes(); }
 
 /* Address space in use; 0 where a sanitizer's own, which grows with every access, is part of it. */
-static uint64_t mapped_bytes(void) { return IS_SANITIZED ? 0 : loft_test_mapped_bytes(); }
+static uint64_t mapped_bytes(void) { return LOFT_TEST_IS_SANITIZED ? 0 : loft_test_mapped_bytes(); }
 
 static unsigned char *place(size_t bytes, size_t alignment, unsigned flags, const lofti_file *file)
 {
@@ -200,7 +189,7 @@ LOFT_TEST(os_map, alignment_is_met_for_memory_and_files)
             unsigned char *at =
                 place(3 * page(), alignment, LOFTI_MAP_WRITE, i == 0 ? NULL : &file);
             LOFT_CHECK_EQ_UINT((uintptr_t)at % alignment, 0);
-            LOFT_CHECK_EQ_UINT(mapped_bytes(), before + (IS_SANITIZED ? 0 : 3 * page()));
+            LOFT_CHECK_EQ_UINT(mapped_bytes(), before + (LOFT_TEST_IS_SANITIZED ? 0 : 3 * page()));
             LOFT_CHECK_EQ_INT(at[2 * page()], i == 0 ? 0 : 2);
             at[2 * page()] = 9;
             LOFT_CHECK_EQ_INT(lofti_map_release(at, 3 * page()), 0);
@@ -271,7 +260,7 @@ static void refuse_memory(void *arg)
 
 LOFT_TEST(os_map, refused_memory_leaves_everything_as_it_was)
 {
-    if (IS_SANITIZED || loft_test_on_qemu()) {
+    if (LOFT_TEST_IS_SANITIZED || loft_test_on_qemu()) {
         LOFT_SKIP(
             "sanitizers hold more address space than a limit may allow, and qemu-user ignores it");
     }
@@ -344,7 +333,7 @@ LOFT_TEST(os_map, memory_is_locked_and_unlocked)
 {
     unsigned char *at = place(4 * page(), 0, LOFTI_MAP_WRITE, NULL);
     const int rc = lofti_map_lock(at, 4 * page(), true);
-    if (IS_SANITIZED) {
+    if (LOFT_TEST_IS_SANITIZED) {
         LOFT_SKIP("sanitizers answer mlock themselves");
     }
     if (rc == -EPERM || rc == -ENOMEM) {

@@ -74,6 +74,17 @@ unsigned loft_test_entries(const char *folder);
 /* Bytes of address space at or above 4 GiB that are mapped. */
 uint64_t loft_test_mapped_bytes(void);
 
+/* Whether this build has a sanitizer that takes much address space of its own and locks no memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOFT_TEST_IS_SANITIZED 1
+#elif defined(__has_feature)
+#define LOFT_TEST_IS_SANITIZED                                                                     \
+    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                        \
+     __has_feature(memory_sanitizer))
+#else
+#define LOFT_TEST_IS_SANITIZED 0
+#endif
+
 /* Whether Valgrind runs this process: it reports a deliberately bad address given to the system. */
 int loft_test_on_valgrind(void);
 /* Whether the emulator qemu-user runs this: it ignores RLIMIT_AS, most advice and MAP_POPULATE, knows few ioctls, and ends
