@@ -99,7 +99,8 @@ def corpus(kind):
         faulty += loft("check", "bad.loft", want=CODES).code != 0
         judge("bad.loft", f"file {number} ({what})")
         os.remove("bad.loft")
-    assert faulty >= COUNT // 2, f"only {faulty} of {COUNT} damaged files have faults: the damage meets nothing"
+    # About two files in three have faults. An eighth is so far below that no seed comes near it.
+    assert faulty >= COUNT // 8, f"only {faulty} of {COUNT} damaged files have faults: the damage meets nothing"
 
 
 @case
