@@ -25,7 +25,7 @@ static harness_table updates = {
 static harness_table pages = {
     .title = "Commits that change little",
     .note =
-        "Microseconds of a commit in a heap that holds one large block, made, closed and opened again. The floor "
+        "Microseconds of a commit in a heap of large blocks, filled, closed and opened again. The floor "
         "is 4 KiB overwritten in a file and fdatasync.",
     .plot_x = "MiB of the heap",
 };

@@ -1,8 +1,8 @@
 /*
  * commit_pages.c - loft's commits that change nothing or one page, and rollback.
  *
- * A large heap is one block in a sparse file: a page is stored to every 64 MiB, the rest are holes. Its pages
- * are "never read" after the arena was opened anew, then all are read once, then the same commits again.
+ * A heap is a row of large blocks, each of their pages stored to and committed. Its pages are "never read" after the
+ * arena was opened anew, then all are read once, then the same commits again. The file is in the page cache throughout.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,47 +11,73 @@
 
 #include "commit_run.h"
 
-enum { PAGE_BYTES = 4096, ROLLBACK_STEPS = 6 };
+enum { PAGE_BYTES = 4096, ROLLBACK_STEPS = 6, BLOCKS_MAX = 64 };
+#define BLOCK_BYTES        (256 * COMMIT_MIB) /* less if the heap is smaller */
 /* The reference run's floor in microseconds: 4 KiB appended and flushed. */
 #define REFERENCE_FLOOR_US 100.0
 #define COMMITS_NOTHING    200 /* in a round: one alone is near the clock's grain */
 #define NOTHING_BYTES      (256 * COMMIT_MIB)
 
-typedef struct sparse_heap {
+typedef struct paged_heap {
     char *path;
     loft_arena *arena; /* NULL: none */
-    unsigned char *block;
-    uint64_t bytes;
+    unsigned char *blocks[BLOCKS_MAX];
+    uint64_t bytes, block_bytes;
     uint64_t random;
-} sparse_heap;
+} paged_heap;
 
-static bool make_heap(sparse_heap *heap, const char *folder, uint64_t bytes, const char *tracker,
+/* Block by block, each in a commit and a checkpoint: they need no more memory than one, beside the page cache. */
+static void fill_heap(paged_heap *heap)
+{
+    for (size_t i = 0; i < heap->bytes / heap->block_bytes; i++) {
+        char root[32];
+        unsigned char *block = loft_arena_malloc(heap->arena, heap->block_bytes);
+        commit_must(block == NULL, "allocate");
+        for (uint64_t at = 0; at < heap->block_bytes; at += PAGE_BYTES) {
+            block[at] = (unsigned char)(1 + i);
+        }
+        (void)snprintf(root, sizeof root, "block %zu", i);
+        commit_must(loft_arena_set_root(heap->arena, root, block), "set a root");
+        commit_must(loft_arena_commit(heap->arena), "commit");
+        commit_must(loft_arena_checkpoint(heap->arena), "checkpoint");
+    }
+    commit_must(loft_arena_close(heap->arena), "close");
+}
+
+static bool make_heap(paged_heap *heap, const char *folder, uint64_t bytes, const char *tracker,
                       harness_column *column)
 {
     char name[48];
     (void)snprintf(name, sizeof name, "pages-%s.loft", tracker);
-    *heap = (sparse_heap){.path = commit_path(folder, name), .bytes = bytes, .random = 88172645};
+    *heap = (paged_heap){.path = commit_path(folder, name),
+                         .bytes = bytes,
+                         .block_bytes = bytes < BLOCK_BYTES ? bytes : BLOCK_BYTES,
+                         .random = 88172645};
     heap->arena = commit_open_arena(heap->path, LOFT_CREATE | LOFT_EXCLUSIVE, tracker, column);
     if (heap->arena == NULL) {
         return false;
     }
-    heap->block = loft_arena_malloc(heap->arena, bytes);
-    commit_must(heap->block == NULL, "allocate");
-    for (uint64_t at = 0; at < bytes; at += 64 * COMMIT_MIB) {
-        heap->block[at] = 1;
-    }
-    commit_must(loft_arena_set_root(heap->arena, "block", heap->block), "set a root");
-    commit_must(loft_arena_close(heap->arena), "close");
+    harness_progress("commit: %u MiB for %s", (unsigned)(bytes / COMMIT_MIB), tracker);
+    fill_heap(heap);
     heap->arena = commit_open_arena(heap->path, LOFT_WRITE, tracker, column);
     if (heap->arena == NULL) {
         return false;
     }
-    heap->block = loft_arena_root(heap->arena, "block");
-    commit_must(heap->block == NULL, "find the block");
+    for (size_t i = 0; i < bytes / heap->block_bytes; i++) {
+        char root[32];
+        (void)snprintf(root, sizeof root, "block %zu", i);
+        heap->blocks[i] = loft_arena_root(heap->arena, root);
+        commit_must(heap->blocks[i] == NULL, "find a block");
+    }
     return true;
 }
 
-static void drop_heap(sparse_heap *heap)
+static unsigned char *heap_at(const paged_heap *heap, uint64_t at)
+{
+    return heap->blocks[at / heap->block_bytes] + at % heap->block_bytes;
+}
+
+static void drop_heap(paged_heap *heap)
 {
     if (heap->arena != NULL) {
         (void)loft_arena_abandon(heap->arena);
@@ -60,21 +86,21 @@ static void drop_heap(sparse_heap *heap)
         (void)unlink(heap->path);
     }
     free(heap->path);
-    *heap = (sparse_heap){0};
+    *heap = (paged_heap){0};
 }
 
 /* Stores to `count` different pages, spread over the heap, each time others. */
-static void change_pages(sparse_heap *heap, uint64_t count)
+static void change_pages(paged_heap *heap, uint64_t count)
 {
     const uint64_t pages = heap->bytes / PAGE_BYTES, stride = pages / count;
     heap->random = heap->random * 6364136223846793005u + 1442695040888963407u;
     const uint64_t first = (heap->random >> 33) % stride;
     for (uint64_t i = 0; i < count; i++) {
-        heap->block[(first + i * stride) * PAGE_BYTES + 8]++;
+        (*heap_at(heap, (first + i * stride) * PAGE_BYTES + 8))++;
     }
 }
 
-static double commit_us(sparse_heap *heap, uint64_t pages)
+static double commit_us(paged_heap *heap, uint64_t pages)
 {
     if (pages > 0) {
         change_pages(heap, pages);
@@ -84,7 +110,7 @@ static double commit_us(sparse_heap *heap, uint64_t pages)
     return (harness_now() - begin) * 1e6;
 }
 
-static double commit_nothing_us(sparse_heap *heap)
+static double commit_nothing_us(paged_heap *heap)
 {
     double sum = 0;
     for (int i = 0; i < COMMITS_NOTHING; i++) {
@@ -93,11 +119,11 @@ static double commit_nothing_us(sparse_heap *heap)
     return sum / COMMITS_NOTHING;
 }
 
-static uint64_t read_all(const sparse_heap *heap)
+static uint64_t read_all(const paged_heap *heap)
 {
     uint64_t sum = 0;
     for (uint64_t at = 0; at < heap->bytes; at += PAGE_BYTES) {
-        sum += ((volatile unsigned char *)heap->block)[at];
+        sum += *(volatile unsigned char *)heap_at(heap, at);
     }
     return sum;
 }
@@ -115,8 +141,8 @@ static double floor_us(int fd)
 }
 
 /* Rounds of all in turns into one row; the first is not counted. */
-static void one_page_row(harness_row *row, sparse_heap heaps[COMMIT_TRACKERS], int fd,
-                         size_t rounds, bool nothing)
+static void one_page_row(harness_row *row, paged_heap heaps[COMMIT_TRACKERS], int fd, size_t rounds,
+                         bool nothing)
 {
     for (size_t round = 0; round <= rounds; round++) {
         harness_progress("commit: %s, round %zu of %zu", row->title, round, rounds);
@@ -134,49 +160,75 @@ static void one_page_row(harness_row *row, sparse_heap heaps[COMMIT_TRACKERS], i
     }
 }
 
-/* What this heap needs in memory when all of it is read is as much as its size. */
+/* A heap that was read needs as much of the page cache as its size; twice that while it is made. */
 static bool has_memory_for(uint64_t bytes)
 {
     return harness_kib_of("/proc/meminfo", "MemAvailable:") * 1024 > bytes + 2 * COMMIT_GIB;
 }
 
-static void one_page_of(harness_table *table, const harness_options *options, uint64_t bytes,
-                        double goal_us, int fd)
+typedef struct one_page_rows {
+    harness_row *nothing, *never, *all; /* nothing: NULL if not asked for */
+} one_page_rows;
+
+/* The trackers from `first` to `end` in turns. */
+static void one_page_of(harness_table *table, const harness_options *options, one_page_rows rows,
+                        uint64_t bytes, size_t first, size_t end, int fd)
 {
-    sparse_heap heaps[COMMIT_TRACKERS] = {{0}, {0}};
-    const unsigned mib = (unsigned)(bytes / COMMIT_MIB);
-    for (size_t i = 0; i < COMMIT_TRACKERS; i++) {
+    paged_heap heaps[COMMIT_TRACKERS] = {{0}, {0}};
+    for (size_t i = first; i < end; i++) {
         if (!make_heap(&heaps[i], options->directory, bytes, commit_trackers[i],
                        &table->columns[1 + i])) {
             drop_heap(&heaps[i]);
         }
     }
-    if (bytes == NOTHING_BYTES) {
-        harness_row *row = harness_table_row(table, "us", "nothing, %u MiB heap", mib);
-        row->goal = 20;
-        one_page_row(row, heaps, fd, options->rounds, true);
+    if (rows.nothing != NULL) {
+        one_page_row(rows.nothing, heaps, fd, options->rounds, true);
     }
-    for (int read = 0; read < 2; read++) {
-        harness_row *row = harness_table_row(table, "us", "1 page of %u MiB, %s", mib,
-                                             read ? "all read" : "never read");
-        row->reference[0] = goal_us > 0 ? REFERENCE_FLOOR_US : 0;
-        row->reference_loft = goal_us;
-        row->plot =
-            read ? "commit of a page, all read before" : "commit of a page, never read before";
-        row->x = mib;
-        if (read && !has_memory_for(bytes)) {
-            (void)snprintf(row->cells[1].missing, sizeof row->cells[1].missing,
-                           "not measured: too little memory is free");
-            continue;
-        }
-        for (size_t i = 0; i < COMMIT_TRACKERS && read; i++) {
-            harness_progress("commit: reading %u MiB through %s", mib, commit_trackers[i]);
-            (void)(heaps[i].arena != NULL ? read_all(&heaps[i]) : 0);
-        }
-        one_page_row(row, heaps, fd, options->rounds, false);
+    one_page_row(rows.never, heaps, fd, options->rounds, false);
+    for (size_t i = first; i < end; i++) {
+        harness_progress("commit: reading %u MiB through %s", (unsigned)(bytes / COMMIT_MIB),
+                         commit_trackers[i]);
+        (void)(heaps[i].arena != NULL ? read_all(&heaps[i]) : 0);
     }
-    for (size_t i = 0; i < COMMIT_TRACKERS; i++) {
+    one_page_row(rows.all, heaps, fd, options->rounds, false);
+    for (size_t i = first; i < end; i++) {
         drop_heap(&heaps[i]);
+    }
+}
+
+static harness_row *one_page_titled(harness_table *table, unsigned mib, double goal_us, bool read)
+{
+    harness_row *row = harness_table_row(table, "us", "1 page of %u MiB, %s", mib,
+                                         read ? "all read" : "never read");
+    row->reference[0] = goal_us > 0 ? REFERENCE_FLOOR_US : 0;
+    row->reference_loft = goal_us;
+    row->plot = read ? "commit of a page, all read before" : "commit of a page, never read before";
+    row->x = mib;
+    return row;
+}
+
+/* Both heaps in turns if memory holds them, else one after the other, each beside the floor. */
+static void one_page(harness_table *table, const harness_options *options, uint64_t bytes,
+                     double goal_us, int fd)
+{
+    const unsigned mib = (unsigned)(bytes / COMMIT_MIB);
+    one_page_rows rows = {0};
+    if (bytes == NOTHING_BYTES) {
+        rows.nothing = harness_table_row(table, "us", "nothing, %u MiB heap", mib);
+        rows.nothing->goal = 20;
+    }
+    rows.never = one_page_titled(table, mib, goal_us, false);
+    rows.all = one_page_titled(table, mib, goal_us, true);
+    if (!has_memory_for(bytes)) {
+        (void)snprintf(rows.all->cells[1].missing, sizeof rows.all->cells[1].missing,
+                       "not measured: too little memory is free");
+        (void)snprintf(rows.never->cells[1].missing, sizeof rows.never->cells[1].missing,
+                       "not measured: too little memory is free");
+        return;
+    }
+    const size_t together = has_memory_for(COMMIT_TRACKERS * bytes) ? COMMIT_TRACKERS : 1;
+    for (size_t i = 0; i < COMMIT_TRACKERS; i += together) {
+        one_page_of(table, options, rows, bytes, i, i + together, fd);
     }
 }
 
@@ -187,7 +239,7 @@ static const struct {
     bool full; /* not in a quick run */
 } heap_sizes[] = {
     {1, 0, false},     {4, 0, true},    {16, 0, true},   {64, 0, true},
-    {256, 200, false}, {1024, 0, true}, {4096, 0, true}, {16384, 1000, false},
+    {256, 200, false}, {1024, 0, true}, {4096, 0, true}, {16384, 1000, true},
 };
 
 static void add_trackers(harness_table *table)
@@ -206,7 +258,7 @@ void commit_measure_pages(harness_table *table, const harness_options *options)
     commit_must(fd < 0, path);
     for (size_t i = 0; i < sizeof heap_sizes / sizeof heap_sizes[0]; i++) {
         if (!options->quick || !heap_sizes[i].full) {
-            one_page_of(table, options, heap_sizes[i].mib * COMMIT_MIB, heap_sizes[i].goal_us, fd);
+            one_page(table, options, heap_sizes[i].mib * COMMIT_MIB, heap_sizes[i].goal_us, fd);
         }
     }
     (void)close(fd);
@@ -216,7 +268,7 @@ void commit_measure_pages(harness_table *table, const harness_options *options)
 
 /* --- rollback ------------------------------------------------------------------------------------ */
 
-static void rollback_step(harness_row *rows[3], sparse_heap heaps[COMMIT_TRACKERS], size_t rounds,
+static void rollback_step(harness_row *rows[3], paged_heap heaps[COMMIT_TRACKERS], size_t rounds,
                           uint64_t pages)
 {
     for (size_t round = 0; round <= rounds; round++) {
@@ -243,7 +295,7 @@ static void rollback_step(harness_row *rows[3], sparse_heap heaps[COMMIT_TRACKER
 void commit_measure_rollback(harness_table *table, const harness_options *options)
 {
     static const uint64_t steps[] = {1, 10, 100, 1000, 10000, 50000};
-    sparse_heap heaps[COMMIT_TRACKERS] = {{0}, {0}};
+    paged_heap heaps[COMMIT_TRACKERS] = {{0}, {0}};
     add_trackers(table);
     for (size_t i = 0; i < COMMIT_TRACKERS; i++) {
         if (!make_heap(&heaps[i], options->directory, 256 * COMMIT_MIB, commit_trackers[i],
