@@ -4,7 +4,9 @@
  * A file arena stays with the parent: its memory is not copied to a child (space.c), and the child
  * closes its copies of the descriptors at once, so that the writer's lock dies with the parent. An
  * anonymous arena forks like malloc's memory; its locks are held across the fork. One over a caller's memory
- * does the same where the child has that memory, and is lost to the child where it has not.
+ * does the same where the child has that memory, and is lost to the child where it has not. Where the
+ * process has one thread, no lock is taken and nothing is looked at anew: each page written here is copied, by the
+ * parent, the child or both, and a shell forks thousands of times.
  *
  * An arena in the list whose magic is not set yet has claimed its memory and nothing else: only
  * lofti_registry_claim looks at it.
@@ -38,8 +40,18 @@ static void unlock_roots(loft_arena *arena) { (void)pthread_rwlock_unlock(&arena
 static void lock_grow(loft_arena *arena) { (void)pthread_mutex_lock(&arena->grow_mutex); }
 static void unlock_grow(loft_arena *arena) { (void)pthread_mutex_unlock(&arena->grow_mutex); }
 
+/* As fork_prepare found it. Stored only when it changes: see above. */
+static bool fork_lone;
+
 static void fork_prepare(void)
 {
+    const bool lone = lofti_sys_is_lone();
+    if (fork_lone != lone) {
+        fork_lone = lone;
+    }
+    if (lone) {
+        return;
+    }
     (void)pthread_mutex_lock(&registry_mutex);
     each_anonymous(lock_roots);
     lofti_heap_fork_prepare();
@@ -48,6 +60,9 @@ static void fork_prepare(void)
 
 static void fork_parent(void)
 {
+    if (fork_lone) {
+        return;
+    }
     each_anonymous(unlock_grow);
     lofti_heap_fork_parent();
     each_anonymous(unlock_roots);
@@ -64,8 +79,11 @@ static void renew_roots(loft_arena *arena)
 /* The parent's other threads do not exist here: what they cached in a heap is found again in its image. */
 static void forget_threads(loft_arena *arena)
 {
+    if (fork_lone && !arena->over) {
+        return;
+    }
     if (!arena->forked && (!arena->over || lofti_over_present(arena)) &&
-        lofti_heap_reload(arena->heap) == LOFT_OK) {
+        (arena->over ? lofti_heap_reload : lofti_heap_fork_reload)(arena->heap) == LOFT_OK) {
         return;
     }
     /* Memory of a caller's that the child does not have, or a header that was overwritten. */
@@ -82,11 +100,15 @@ static void forget_snapshot(loft_arena *arena)
 
 static void fork_child(void)
 {
-    each_anonymous(unlock_grow);
-    lofti_heap_fork_child();
+    if (!fork_lone) {
+        each_anonymous(unlock_grow);
+        lofti_heap_fork_child();
+    }
     each_anonymous(forget_threads);
-    each_anonymous(renew_roots);
-    each_anonymous(forget_snapshot);
+    if (!fork_lone) {
+        each_anonymous(renew_roots);
+        each_anonymous(forget_snapshot);
+    }
     for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
         if (arena->has_store && !arena->forked && arena->magic != 0) {
             arena->forked = true;
@@ -96,7 +118,9 @@ static void fork_child(void)
             (void)lofti_file_close(&arena->store.file);
         }
     }
-    (void)pthread_mutex_unlock(&registry_mutex);
+    if (!fork_lone) {
+        (void)pthread_mutex_unlock(&registry_mutex);
+    }
 }
 
 static void registry_hook(void)

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "os/dirty.h"
 #include "os/map.h"
+#include "os/sys.h"
 #include "os/window.h"
 
 /* The least address space worth holding when the system refuses more. */
@@ -457,6 +458,12 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
                                             LOFTI_ADVICE_DONTNEED) == 0);
 }
 
+static uint64_t host_now_ns(void *context)
+{
+    (void)context;
+    return lofti_sys_now_ns();
+}
+
 static bool host_has(void *context, uint32_t idx)
 {
     loft_arena *arena = context;
@@ -475,5 +482,6 @@ lofti_heap_host lofti_space_host(loft_arena *arena)
                              .table_alloc = host_table_alloc,
                              .table_free = host_table_free,
                              .unused = host_unused,
+                             .now_ns = arena->has_store ? NULL : host_now_ns,
                              .has = host_has};
 }

@@ -18,6 +18,7 @@
 #include "heap/annotate.h"
 #include "heap/pages.h"
 #include "heap/slab.h"
+#include "heap/trim.h"
 
 /* How many unseen chunks one shortage looks at: bounds the pause after open (some 10 us a chunk). */
 #define CHUNK_SCAN_STEP 16u
@@ -28,7 +29,7 @@ static void chunk_set_free(lofti_heap *heap, uint32_t idx, bool zero)
     lofti_annotate_chunk(heap, idx);
     chunk->zero = zero;
     __atomic_store_n(&chunk->state, LOFTI_CHUNK_FREE, __ATOMIC_RELEASE);
-    heap->free_map[idx / 64] |= (uint64_t)1 << (idx % 64);
+    *lofti_free_word(heap, idx / 64) |= (uint64_t)1 << (idx % 64);
 }
 
 /* In use again: its next retirement counts anew. */
@@ -45,7 +46,7 @@ static void chunk_unset_free(lofti_heap *heap, uint32_t idx, uint32_t state)
 {
     chunk_unretain(heap, idx);
     __atomic_store_n(&heap->chunks[idx].state, state, __ATOMIC_RELEASE);
-    heap->free_map[idx / 64] &= ~((uint64_t)1 << (idx % 64));
+    *lofti_free_word(heap, idx / 64) &= ~((uint64_t)1 << (idx % 64));
 }
 
 static void dir_set(uint64_t *word, uint32_t idx, bool value)
@@ -190,8 +191,9 @@ static uint32_t chunk_find_free(const lofti_heap *heap)
 {
     const uint32_t words = (heap->image->chunk_end + 63) / 64;
     for (uint32_t i = 0; i < words; i++) {
-        if (heap->free_map[i] != 0) {
-            return i * 64 + lofti_bits_lowest(heap->free_map[i]);
+        const uint64_t word = *lofti_free_word(heap, i);
+        if (word != 0) {
+            return i * 64 + lofti_bits_lowest(word);
         }
     }
     return heap->chunk_limit;
@@ -209,6 +211,7 @@ int lofti_chunk_more(lofti_heap *heap)
         return 0;
     }
     if (idx == heap->chunk_limit) {
+        lofti_trim_idle(heap);
         const int code = chunk_grow(heap, 1);
         if (code != 0) {
             return code;
@@ -225,12 +228,13 @@ static uint32_t chunk_find_run(const lofti_heap *heap, uint32_t count)
     const uint32_t end = heap->image->chunk_end;
     uint32_t run = 0;
     for (uint32_t idx = 0; idx < end; idx++) {
-        if (idx % 64 == 0 && heap->free_map[idx / 64] == 0) {
+        const uint64_t word = *lofti_free_word(heap, idx / 64);
+        if (idx % 64 == 0 && word == 0) {
             run = 0;
             idx += 63;
             continue;
         }
-        run = heap->free_map[idx / 64] >> (idx % 64) & 1 ? run + 1 : 0;
+        run = word >> (idx % 64) & 1 ? run + 1 : 0;
         /* Only whole chunks: the last of a fixed heap may be shorter. */
         if (run == count && lofti_chunk_off(idx + 1) <= heap->limit_bytes) {
             return idx + 1 - count;
@@ -257,6 +261,7 @@ int lofti_chunk_take_run(lofti_heap *heap, uint32_t count, uint32_t *first_idx, 
         }
     }
     if (first == heap->chunk_limit) {
+        lofti_trim_idle(heap);
         const int code = chunk_grow(heap, count);
         if (code != 0) {
             return code;

@@ -21,6 +21,7 @@ uint8_t lofti_class_coarse[LOFTI_CLASS_COARSE_COUNT];
 static lofti_class class_large[LOFTI_CLASS_COUNT];
 static lofti_class class_small[LOFTI_CLASS_COUNT];
 static pthread_once_t class_once = PTHREAD_ONCE_INIT;
+static pthread_once_t class_small_once = PTHREAD_ONCE_INIT;
 
 static uint32_t class_size(uint32_t idx)
 {
@@ -77,6 +78,11 @@ static void class_fill(void)
         }
         lofti_class_coarse[i] = (uint8_t)idx;
     }
+}
+
+/* Beside it: few programs have such a heap, and all start. */
+static void class_fill_small(void)
+{
     const uint32_t last = lofti_class_of(LOFTI_CLASS_BYTES_SMALL);
     for (uint32_t idx = 1; idx <= last; idx++) {
         class_shape(&class_small[idx], class_size(idx), LOFTI_UNIT_SHIFT_SMALL);
@@ -86,7 +92,11 @@ static void class_fill(void)
 const lofti_class *lofti_class_table(uint32_t unit_shift)
 {
     (void)pthread_once(&class_once, class_fill);
-    return unit_shift == LOFTI_UNIT_SHIFT_LARGE ? class_large : class_small;
+    if (unit_shift == LOFTI_UNIT_SHIFT_LARGE) {
+        return class_large;
+    }
+    (void)pthread_once(&class_small_once, class_fill_small);
+    return class_small;
 }
 
 uint32_t lofti_class_last(uint32_t unit_shift)

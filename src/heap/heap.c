@@ -124,9 +124,17 @@ static int heap_verify(const void *base, uint64_t accessible_bytes)
                              (unsigned long long)off);
 }
 
+/* Where the struct begins in the host's memory: what every heap touches of it besides its run lists is then in the
+ * second page. */
+#define HEAP_PLACE_OFF 2048u
+_Static_assert(offsetof(lofti_heap, base) + HEAP_PLACE_OFF >= LOFTI_PAGE_BYTES &&
+                   offsetof(lofti_heap, threads) + HEAP_PLACE_OFF < 2 * LOFTI_PAGE_BYTES - 8,
+               "from the hot words to the first threads: one page");
+
 /* Where the tables lie behind the struct, in one piece of the host's memory. */
 typedef struct heap_tables {
-    size_t chunks, free_map, units, slabs, end;
+    size_t free_map; /* where it begins: it grows downwards */
+    size_t chunks, units, slabs, end;
 } heap_tables;
 
 static size_t heap_table_part(size_t *end, uint64_t count, size_t bytes)
@@ -148,9 +156,10 @@ static void heap_place_tables(const lofti_heap_image *image, uint64_t reach_byte
 {
     const uint64_t chunks = (uint64_t)lofti_heap_layout_chunks(reach_bytes) + 1;
     const uint64_t units = (reach_bytes >> image->unit_shift) + 1;
-    out->end = lofti_arith_round_up(sizeof(lofti_heap), LOFTI_LINE_BYTES);
+    out->end = lofti_arith_round_up(HEAP_PLACE_OFF + sizeof(lofti_heap), LOFTI_LINE_BYTES);
+    (void)heap_table_part(&out->end, read_only ? 1 : chunks / 64 + 1, sizeof(uint64_t));
+    out->free_map = out->end - sizeof(uint64_t);
     out->chunks = heap_table_part(&out->end, read_only ? 0 : chunks, sizeof(lofti_chunk));
-    out->free_map = heap_table_part(&out->end, read_only ? 0 : chunks / 64 + 1, sizeof(uint64_t));
     out->units = heap_table_part(&out->end, read_only ? 0 : units, sizeof(lofti_unit));
     out->slabs = heap_table_part(&out->end, read_only ? 0 : units, sizeof(lofti_slab));
     out->end = lofti_arith_round_up(out->end, LOFTI_PAGE_BYTES);
@@ -194,9 +203,12 @@ int lofti_heap_attach(void *base, uint64_t accessible_bytes, bool read_only,
     if (memory == NULL) {
         return loft_last_code();
     }
-    lofti_heap *heap = (lofti_heap *)(void *)memory;
+    lofti_heap *heap = (lofti_heap *)(void *)(memory + HEAP_PLACE_OFF);
     heap->chunks = (lofti_chunk *)(void *)(memory + tables.chunks);
     heap->free_map = (uint64_t *)(void *)(memory + tables.free_map);
+    /* A page that is read before it is written is faulted in twice. */
+    *heap->free_map = 0;
+    heap->run_lists[0] = 0;
     heap->units = (lofti_unit *)(void *)(memory + tables.units);
     heap->slabs = (lofti_slab *)(void *)(memory + tables.slabs);
     heap->table_bytes = tables.end;
@@ -218,7 +230,7 @@ void lofti_heap_detach(lofti_heap *heap)
     for (uint32_t i = 0; i < LOFTI_THREAD_BATCHES && heap->threads[i] != NULL; i++) {
         host.table_free(host.context, heap->threads[i], LOFTI_THREAD_BATCH * sizeof(lofti_thread));
     }
-    host.table_free(host.context, heap, heap->table_bytes);
+    host.table_free(host.context, (uint8_t *)heap - HEAP_PLACE_OFF, heap->table_bytes);
 }
 
 /* The tables' entries of every chunk that was ever looked at or made. */
@@ -236,7 +248,8 @@ static void heap_clear_tables(lofti_heap *heap)
             memset(&heap->chunks[idx], 0, sizeof(lofti_chunk));
         }
     }
-    memset(heap->free_map, 0, (heap->known_end / 64 + 1) * sizeof(uint64_t));
+    memset(lofti_free_word(heap, heap->known_end / 64), 0,
+           (heap->known_end / 64 + 1) * sizeof(uint64_t));
     memset(heap->orphans, 0, sizeof heap->orphans);
     memset(heap->run_lists, 0, sizeof heap->run_lists);
     memset(heap->run_map, 0, sizeof heap->run_map);
@@ -245,6 +258,7 @@ static void heap_clear_tables(lofti_heap *heap)
     heap->scan_idx = 0;
     heap->spare_chunk = 0;
     memset(heap->retained, 0, sizeof heap->retained);
+    memset(heap->idle_runs, 0, sizeof heap->idle_runs);
     heap->wide_chunk = 0;
 }
 
@@ -260,6 +274,11 @@ int lofti_heap_reload(lofti_heap *heap)
     }
     heap_fill(heap, heap->base, heap->accessible_bytes, heap->read_only);
     return 0;
+}
+
+int lofti_heap_fork_reload(lofti_heap *heap)
+{
+    return heap->fork_lone ? 0 : lofti_heap_reload(heap);
 }
 
 uint64_t lofti_heap_anchor(const lofti_heap *heap)

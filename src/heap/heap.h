@@ -36,6 +36,9 @@ typedef struct lofti_heap_host {
      * as zeros now, but for what shares a page of the system with its surroundings: no part of a chunk
      * does so with another one. */
     bool (*unused)(void *context, uint64_t off, uint64_t bytes);
+    /* Optional, with `unused`: a clock that only rises. Pages of large blocks are then told to be unused soon after
+     * these ended. Without it they are when threads end, and when many chunks are free. */
+    uint64_t (*now_ns)(void *context);
     /* Optional: whether chunk `idx` is memory that the host made the heap's, by grow or before attach. Damage
      * can claim any other; so the heap asks before it looks into a chunk. Any thread, any time. NULL: all
      * that begin below accessible_bytes are. */
@@ -63,13 +66,15 @@ void lofti_heap_detach(lofti_heap *heap);
 
 /* Around fork. prepare takes all locks of all heaps of the process, parent and child give them back; so
  * take before it what is taken outside heap calls, and after it what host->grow takes. In the child,
- * call next: lofti_heap_reload for every heap whose memory came along (its other threads are gone,
- * whatever they were doing; the image is whole), lofti_heap_fork_lost
+ * call next: lofti_heap_fork_reload for every heap whose memory came along (its other threads are gone,
+ * whatever they were doing; the image is whole. If it had none, nothing is to be done: no page is touched), lofti_heap_fork_lost
  * for the others: all that may follow is lofti_heap_detach, and neither looks at that memory. */
 void lofti_heap_fork_prepare(void);
 void lofti_heap_fork_parent(void);
 void lofti_heap_fork_child(void);
 void lofti_heap_fork_lost(lofti_heap *heap);
+
+int lofti_heap_fork_reload(lofti_heap *heap);
 
 /* The image was replaced under the heap (rollback): forgets all that is volatile.
  * The caller guarantees that no other thread is inside the heap. */

@@ -174,7 +174,7 @@ uint32_t lofti_chunk_load(lofti_heap *heap, uint32_t idx)
             __atomic_store_n(&chunk->state, LOFTI_CHUNK_BAD, __ATOMIC_RELEASE);
         } else if (chunk->state == LOFTI_CHUNK_UNKNOWN) {
             __atomic_store_n(&chunk->state, LOFTI_CHUNK_FREE, __ATOMIC_RELEASE);
-            heap->free_map[idx / 64] |= (uint64_t)1 << (idx % 64);
+            *lofti_free_word(heap, idx / 64) |= (uint64_t)1 << (idx % 64);
         }
         return chunk->state;
     }

@@ -15,6 +15,11 @@
 #include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/pages.h"
+#include "heap/trim.h"
+
+/* Below so many chunks (64 MiB) pages of slabs that ended go back as those of large blocks do. A larger heap makes and
+ * ends slabs all the time, and has huge pages, of which none should be cut. */
+#define SLAB_NOTE_CHUNKS 16u
 
 uint32_t lofti_slab_count_free(const lofti_heap *heap, uint32_t unit)
 {
@@ -223,6 +228,9 @@ void lofti_slab_end(lofti_heap *heap, lofti_thread *thread, uint32_t unit)
         lofti_slab_drop_wide(heap, idx);
     }
     lofti_chunk_released(heap, idx);
+    if (heap->known_end < SLAB_NOTE_CHUNKS) {
+        lofti_trim_note(heap, (uint64_t)unit * pages, (uint64_t)shape->unit_count * pages);
+    }
 }
 
 /* A slab without an owner and in no queue goes where its free blocks say. */

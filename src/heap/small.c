@@ -25,6 +25,9 @@
 #define SMALL_BORROW_FINE   8u
 #define SMALL_BORROW_COARSE 4u
 
+/* Below so many chunks (64 MiB) empty slabs are looked for before the heap grows. */
+#define SMALL_GATHER_CHUNKS 16u
+
 static uint32_t small_again(const lofti_class *shape)
 {
     const uint32_t blocks = shape->block_count < 64 ? shape->block_count : 64;
@@ -72,12 +75,21 @@ static bool small_use_slab(lofti_heap *heap, lofti_thread *thread, uint32_t clas
     return false;
 }
 
+/* Whether an empty slab may be kept for its class: one chunk's worth of such reserves in a heap of 64 is little, and all
+ * classes of a small heap have a slab that was used once. */
+static bool small_reserves(const lofti_heap *heap, const lofti_class *shape)
+{
+    return heap->keeps_runs &&
+           shape->unit_count <= __atomic_load_n(&heap->image->chunk_end, __ATOMIC_RELAXED);
+}
+
 /* An own slab becomes empty: ended, unless it is all that its class has in reserve. */
 static void small_emptied(lofti_heap *heap, lofti_thread *thread, uint32_t unit)
 {
     lofti_slab *slab = &heap->slabs[unit];
     lofti_queue *queue = &thread->supplies[slab->class_idx].partly;
-    if (heap->keeps_runs && queue->head == unit && queue->tail == unit) {
+    if (queue->head == unit && queue->tail == unit &&
+        small_reserves(heap, lofti_slab_shape(heap, unit))) {
         *lofti_slab_left(heap->units[unit].bits) = LOFTI_LEFT_NEVER;
         return;
     }
@@ -228,12 +240,53 @@ static bool small_borrow(lofti_heap *heap, lofti_thread *thread, uint32_t class_
     return false;
 }
 
+/* Ends the thread's slabs that are empty: those it allocates from, and those it keeps in reserve. A class that was used
+ * once else holds its slab for ever, which in a small heap is most of it. heap->lock held. */
+static bool small_end_empty(lofti_heap *heap, lofti_thread *thread)
+{
+    bool ended = false;
+    uint32_t next = 0;
+    for (uint32_t unit = thread->own_head; unit != 0; unit = next) {
+        lofti_slab *slab = &heap->slabs[unit];
+        next = slab->own_next;
+        if (slab->state == LOFTI_SLAB_FULL ||
+            __atomic_load_n(&slab->remote_flag, __ATOMIC_RELAXED) != 0 ||
+            lofti_slab_count_free(heap, unit) != lofti_slab_shape(heap, unit)->block_count) {
+            continue;
+        }
+        if (slab->state == LOFTI_SLAB_QUEUED) {
+            lofti_queue_remove(heap, &thread->supplies[slab->class_idx].partly, unit);
+        }
+        for (uint32_t i = 1; slab->state == LOFTI_SLAB_CURRENT && i <= heap->class_last; i++) {
+            if (thread->supplies[i].unit == unit) { /* a cell may use a slab of another class */
+                thread->supplies[i].unit = 0;
+                thread->cells[i].free = 0;
+                thread->cells[i].word = NULL;
+                slab->state = LOFTI_SLAB_NONE;
+            }
+        }
+        lofti_slab_end(heap, thread, unit);
+        ended = true;
+    }
+    return ended;
+}
+
+/* Whether a new slab should rather have the pages of empty ones than a new chunk: while a chunk is much of the heap.
+ * heap->lock held. */
+static bool small_gather(lofti_heap *heap, lofti_thread *thread, bool *gathered)
+{
+    const bool first = !*gathered && heap->keeps_runs && heap->known_end < SMALL_GATHER_CHUNKS;
+    *gathered = true;
+    return first && small_end_empty(heap, thread);
+}
+
 /* A slab from the heap: one without an owner, else a new one, else after looking at or adding chunks. */
 static int small_use_heap(lofti_heap *heap, lofti_thread *thread, uint32_t class_idx)
 {
     int code = 0;
     uint32_t made = 0;
     bool adopted = false;
+    bool gathered = false;
     lofti_heap_lock(heap);
     do {
         const uint32_t orphan = heap->orphans[class_idx].head;
@@ -243,7 +296,7 @@ static int small_use_heap(lofti_heap *heap, lofti_thread *thread, uint32_t class
             break;
         }
         made = lofti_slab_create(heap, thread, class_idx);
-        code = made == 0 ? lofti_chunk_more(heap) : 0;
+        code = made != 0 || small_gather(heap, thread, &gathered) ? 0 : lofti_chunk_more(heap);
     } while (made == 0 && code == 0);
     lofti_heap_unlock(heap);
     if (adopted) {

@@ -14,6 +14,7 @@
 #include "heap/annotate.h"
 #include "heap/chunk.h"
 #include "heap/pages.h"
+#include "heap/trim.h"
 
 /* What a fresh chunk has for sure; longer or more aligned runs take the way of big spans. */
 #define SPAN_CHUNK_PAGES (LOFTI_CHUNK_PAGES - 6)
@@ -142,7 +143,7 @@ bool lofti_span_keep(lofti_thread *thread, const void *block)
     const uint64_t page = span_page(off);
     uint16_t *word = span_word(heap, page);
     uint16_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-    if (value == 0 || (value & ~LOFTI_SPAN_PAGES) != 0 ||
+    if (value == 0 || value > LOFTI_KEPT_PAGES ||
         !__atomic_compare_exchange_n(word, &value, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         return false;
     }
@@ -217,6 +218,7 @@ static void span_release(lofti_heap *heap, uint64_t page, uint64_t pages)
     lofti_pages_release(heap, page,
                         bodies != 0 ? (uint32_t)LOFTI_CHUNK_PAGES - from : (uint32_t)pages);
     lofti_chunk_released(heap, idx);
+    lofti_trim_note(heap, page, pages);
 }
 
 void lofti_span_drop_kept(lofti_heap *heap, lofti_thread *thread)
@@ -243,7 +245,7 @@ bool lofti_span_free(lofti_heap *heap, lofti_thread *thread, uint64_t off, uint3
     }
     lofti_annotate_free(heap->base + off, pages << LOFTI_PAGE_SHIFT);
     uint64_t released = page;
-    if (thread != NULL && heap->keeps_runs && (value & LOFTI_SPAN_BIG) == 0 && kind == 0) {
+    if (thread != NULL && heap->keeps_runs && pages <= LOFTI_KEPT_PAGES && kind == 0) {
         lofti_kept_run *slot = &thread->kept[thread->kept_next];
         thread->kept_next = (thread->kept_next + 1) % LOFTI_KEPT_RUNS;
         const lofti_kept_run old = *slot;
@@ -282,6 +284,9 @@ static bool span_resize_big(lofti_heap *heap, uint64_t page, uint64_t old, uint6
     if (wants < had) {
         lofti_chunk_release_bodies(heap, idx + 1 + wants, had - wants);
     }
+    if (pages < old) {
+        lofti_trim_note(heap, page + pages, old - pages);
+    }
     return true;
 }
 
@@ -300,6 +305,7 @@ bool lofti_span_resize(lofti_heap *heap, uint64_t off, uint64_t pages)
     } else if (pages < old) {
         span_publish(heap, page, (uint32_t)pages | (value & ~LOFTI_SPAN_PAGES));
         lofti_pages_release(heap, page + pages, (uint32_t)(old - pages));
+        lofti_trim_note(heap, page + pages, old - pages);
     } else {
         done = lofti_pages_take_at(heap, page + old, (uint32_t)(pages - old));
         if (done) {

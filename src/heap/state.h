@@ -101,7 +101,17 @@ typedef struct lofti_kept_run {
     uint32_t pages; /* 0: empty */
     uint32_t page;  /* counted from base */
 } lofti_kept_run;
-#define LOFTI_KEPT_RUNS 4u /* a few sizes in turn; each at most a chunk */
+#define LOFTI_KEPT_RUNS 4u /* a few sizes in turn */
+#define LOFTI_KEPT_PAGES                                                                           \
+    256u /* the longest, 1 MiB: what a thread withholds is memory that no other gets */
+
+/* Pages of blocks that ended and are still memory: given back when they are not used again soon (heap/trim.c). */
+typedef struct lofti_idle_run {
+    uint64_t page;  /* counted from base */
+    uint64_t pages; /* 0: empty */
+    uint64_t since_ns;
+} lofti_idle_run;
+#define LOFTI_IDLE_RUNS 32u
 
 typedef struct lofti_thread lofti_thread;
 struct lofti_thread {
@@ -154,9 +164,13 @@ typedef struct lofti_chunk {
 #define LOFTI_THREAD_BATCH   16u   /* thread heaps per allocation */
 #define LOFTI_THREAD_BATCHES 8192u /* so at most 131,072 threads at once */
 
+/* In an order that lets a small heap do with two pages of it (heap.c, HEAP_PLACE_OFF): the run lists; the rest, up to the
+ * first batch of threads. */
 struct lofti_heap {
+    uint32_t run_lists[LOFTI_RUN_LISTS]; /* under the lock */
+
     /* Read on every call, never written after attach. */
-    uint8_t *base;
+    _Alignas(LOFTI_LINE_BYTES) uint8_t *base;
     uint64_t id; /* unique in the process, so that a stale thread-local entry never matches */
     uint64_t reach_bytes; /* addresses from base to here are the heap's or nobody's */
     lofti_unit *units;
@@ -187,18 +201,26 @@ struct lofti_heap {
     uint32_t retained[LOFTI_RETAINED_CHUNKS]; /* FREE chunks not given back yet; index + 1 */
     uint32_t retained_next;
     uint64_t released_pages; /* since the last lofti_trim_after_thread that gave any back */
-    uint64_t *free_map;      /* bit c: chunk c is in state FREE */
+    uint64_t *free_map;      /* bit c: chunk c is in state FREE; lofti_free_word */
     uint32_t wide_chunk;     /* where the last wide slab was made; index + 1 */
+    bool fork_lone; /* in a forked child: no other thread of the parent's had a part of it */
     uint32_t thread_count;
     uint32_t thread_end; /* ids given so far */
     lofti_thread *idle;  /* thread heaps without a thread */
     lofti_queue orphans[LOFTI_CLASS_COUNT];
-    uint32_t run_lists[LOFTI_RUN_LISTS];
     uint64_t run_map[LOFTI_RUN_LISTS / 64 + 1];
     uint32_t unit_lists[LOFTI_UNIT_LISTS];
     uint64_t unit_map[2];
     lofti_thread *threads[LOFTI_THREAD_BATCHES];
+    lofti_idle_run idle_runs[LOFTI_IDLE_RUNS];
 };
+
+/* The word of the free map for chunks [64 * i, 64 * i + 64). It grows downwards from where chunks[] begins, so that a
+ * small heap's part of both is one page. */
+static inline uint64_t *lofti_free_word(const lofti_heap *heap, uint32_t i)
+{
+    return heap->free_map - i;
+}
 
 /* Indices. */
 static inline uint32_t lofti_chunk_of(uint64_t off) { return (uint32_t)(off >> LOFTI_CHUNK_SHIFT); }

@@ -86,6 +86,7 @@ static lofti_thread *thread_make(lofti_heap *heap)
         thread->id = id;
     }
     __atomic_store_n(&thread->remote_head, 0, __ATOMIC_RELEASE);
+    thread->cells[0].free = 0; /* its first page is written before it is read: one fault, not two */
     heap->thread_count++;
     thread->heap = heap;
     return thread;
@@ -273,9 +274,11 @@ bool lofti_thread_foreign(const lofti_heap *except, const void *address)
 /* In the child: heap's other threads are gone, and their lists lie in memory that may be used anew. */
 static void thread_drop_others(lofti_heap *heap)
 {
+    heap->fork_lone = true;
     for (uint32_t id = 1; id <= heap->thread_end; id++) {
         lofti_thread *thread = lofti_heap_thread(heap, id);
         if (thread->heap != NULL && thread->list != &thread_list) {
+            heap->fork_lone = false;
             thread_clear(thread);
             thread_idle(heap, thread);
         }

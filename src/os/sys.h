@@ -6,6 +6,7 @@
 #ifndef LOFTI_OS_SYS_H
 #define LOFTI_OS_SYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ uint64_t lofti_sys_wall_ns(void);
 
 /* Waits at least so long. */
 void lofti_sys_sleep_ns(uint64_t ns);
+
+/* Whether this thread is certainly the process's only one: nobody else can hold a lock. */
+bool lofti_sys_is_lone(void);
 
 /* Registers functions around fork, once per process for each caller; any may be NULL. They run
  * as pthread_atfork's do: prepare in reverse order of registration, the others in order. */

@@ -7,6 +7,10 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h> /* glibc */
+#define SYS_TELLS_LONE 1
+#endif
 
 int lofti_sys_random(void *data, size_t bytes)
 {
@@ -39,6 +43,15 @@ void lofti_sys_sleep_ns(uint64_t ns)
 {
     struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
+}
+
+bool lofti_sys_is_lone(void)
+{
+#ifdef SYS_TELLS_LONE
+    return __libc_single_threaded != 0;
+#else
+    return false;
+#endif
 }
 
 int lofti_sys_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))

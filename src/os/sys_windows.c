@@ -56,6 +56,8 @@ void lofti_sys_sleep_ns(uint64_t ns)
     }
 }
 
+bool lofti_sys_is_lone(void) { return false; } /* the system does not tell */
+
 int lofti_sys_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
 {
     (void)prepare;

@@ -19,7 +19,6 @@ typedef struct store_head {
 _Static_assert(sizeof(store_head) == STORE_ALIGNMENT, "blocks behind a head keep its alignment");
 
 loft_arena *lofti_preload_arena;
-_Alignas(64) unsigned char lofti_preload_store[LOFTI_PRELOAD_STORE_BYTES];
 static _Atomic size_t store_used;
 
 enum start_state { START_NOT, START_NOW, START_DONE, START_FAILED };

@@ -24,10 +24,9 @@
 
 #include "heap.h"
 
-enum { REPORT_LINE_BYTES = 512, REPORT_PATH_BYTES = 4096 };
+enum { REPORT_LINE_BYTES = 512 };
 
-/* A copy: programs that set their title (redis-server, perl) write over the environment. "": not wanted. */
-static char snapshot_path[REPORT_PATH_BYTES];
+static bool snapshot_wanted;
 static bool stats_wanted;
 static int wake_signal; /* 0: none */
 static int wake_pipe[2] = {-1, -1};
@@ -74,17 +73,17 @@ void lofti_preload_report_stats(void)
 /* PATH with its %p filled in; false: too long. */
 static bool snapshot_name(char *out, size_t capacity, long process)
 {
-    const char *mark = strstr(snapshot_path, "%p");
+    const char *mark = strstr(lofti_preload_path, "%p");
     const int bytes = mark == NULL
-                          ? snprintf(out, capacity, "%s", snapshot_path)
-                          : snprintf(out, capacity, "%.*s%ld%s", (int)(mark - snapshot_path),
-                                     snapshot_path, process, mark + 2);
+                          ? snprintf(out, capacity, "%s", lofti_preload_path)
+                          : snprintf(out, capacity, "%.*s%ld%s", (int)(mark - lofti_preload_path),
+                                     lofti_preload_path, process, mark + 2);
     return bytes >= 0 && (size_t)bytes < capacity;
 }
 
 static void snapshot_write(long process)
 {
-    char path[REPORT_PATH_BYTES];
+    char path[LOFTI_PRELOAD_PATH_BYTES];
     if (!snapshot_name(path, sizeof path, process)) {
         report_say("LOFT_MALLOC_SNAPSHOT is longer than a path may be");
         _exit(EXIT_FAILURE);
@@ -200,11 +199,12 @@ static __attribute__((constructor)) void report_begin(void)
     if (path == NULL || *path == '\0') {
         return;
     }
-    if (strlen(path) >= sizeof snapshot_path) {
+    if (strlen(path) >= sizeof lofti_preload_path) {
         report_say("LOFT_MALLOC_SNAPSHOT is longer than a path may be");
         return;
     }
-    memcpy(snapshot_path, path, strlen(path) + 1);
+    memcpy(lofti_preload_path, path, strlen(path) + 1);
+    snapshot_wanted = true;
     if (name == NULL) {
         return;
     }
@@ -225,7 +225,7 @@ static __attribute__((destructor)) void report_end(void)
     if (lofti_preload_arena == NULL) {
         return;
     }
-    if (snapshot_path[0] != '\0' && wake_signal == 0) {
+    if (snapshot_wanted && wake_signal == 0) {
         snapshot_save();
     }
     if (stats_wanted) {

@@ -6,6 +6,11 @@
 
 #include <stdbool.h>
 
+/* The value of LOFT_MALLOC_SNAPSHOT: a copy, as programs that set their title (redis-server, perl) write over the
+ * environment. */
+#define LOFTI_PRELOAD_PATH_BYTES 4096u
+extern char lofti_preload_path[LOFTI_PRELOAD_PATH_BYTES];
+
 /* Writes the heap's figures to standard error, in one line. Without an arena: nothing. */
 void lofti_preload_report_stats(void);
 

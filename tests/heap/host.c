@@ -60,6 +60,12 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
     return test->drops && madvise(test->base + off, bytes, MADV_DONTNEED) == 0;
 }
 
+static uint64_t host_now_ns(void *context)
+{
+    const loft_test_heap *test = context;
+    return test->now_ns;
+}
+
 static bool host_has(void *context, uint32_t idx)
 {
     const loft_test_heap *test = context;
@@ -75,6 +81,7 @@ static lofti_heap_host host_of(loft_test_heap *test)
                              .table_alloc = host_table_alloc,
                              .table_free = host_table_free,
                              .unused = host_unused,
+                             .now_ns = test->ticks ? host_now_ns : NULL,
                              .has = host_has};
 }
 

@@ -24,6 +24,8 @@ typedef struct loft_test_heap {
     uint64_t table_bytes;  /* volatile memory held now */
     uint64_t unused_bytes; /* told to be unused */
     bool drops;            /* unused memory becomes zeros */
+    bool ticks;            /* has a clock; set before it is attached again */
+    uint64_t now_ns;       /* what that says */
     bool fixed;            /* cannot grow */
     uint64_t gaps[LOFT_TEST_HEAP_GAP_WORDS]; /* the chunks that grow left out */
 } loft_test_heap;

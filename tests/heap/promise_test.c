@@ -244,6 +244,58 @@ LOFT_TEST(heap_promise, nothing_much_larger_is_borrowed)
     }
 }
 
+/* Pages of large blocks go back when nothing has taken them for some time, and not before. */
+LOFT_TEST(heap_promise, idle_pages_go_back)
+{
+    const size_t bytes = (size_t)3 << 20;
+    loft_test_heap test;
+    loft_test_heap_make(&test, (uint64_t)1 << 30);
+    test.drops = test.ticks = true;
+    loft_test_heap_reopen(&test, false);
+    uint8_t *block = lofti_heap_malloc(test.heap, bytes);
+    for (uint32_t i = 0; i < 20;
+         i++) { /* taken again each time, by another size too: 100 ms in all */
+        memset(block, 1, bytes);
+        lofti_heap_free(test.heap, block);
+        test.now_ns += 5000000;
+        block = lofti_heap_malloc(test.heap, bytes - i * 4096);
+    }
+    LOFT_CHECK_EQ_UINT(test.unused_bytes, 0);
+    uint8_t *other = lofti_heap_malloc(test.heap, bytes);
+    lofti_heap_free(test.heap, block);
+    test.now_ns += 5000000;
+    lofti_heap_free(test.heap, other);
+    LOFT_CHECK_EQ_UINT(test.unused_bytes, 0);
+    test.now_ns += 1000000000;
+    lofti_heap_free(test.heap, lofti_heap_malloc(test.heap, 2 * bytes));
+    LOFT_CHECK_GE_UINT(test.unused_bytes, bytes);
+    loft_test_heap_check(&test);
+    loft_test_heap_end(&test);
+}
+
+/* A class whose blocks are all free does not keep its slab while the heap grows. */
+LOFT_TEST(heap_promise, empty_slabs_serve_other_classes)
+{
+    loft_test_heap test;
+    loft_test_heap_make(&test, (uint64_t)1 << 30);
+    uint8_t *held = lofti_heap_malloc(test.heap, 64);
+    memset(held, 7, 64);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (size_t bytes = 4096; bytes <= 65536; bytes += bytes / 8) {
+            lofti_heap_free(test.heap, lofti_heap_malloc(test.heap, bytes));
+        }
+    }
+    LOFT_CHECK_LE_UINT(lofti_heap_end_off(test.heap), 2 * LOFTI_CHUNK_BYTES);
+    for (size_t bytes = 4096; bytes <= 65536; bytes += bytes / 8) { /* cells that lost theirs */
+        uint8_t *block = lofti_heap_malloc(test.heap, bytes);
+        LOFT_CHECK_GE_UINT(lofti_heap_usable_size(test.heap, block), bytes);
+        memset(block, 1, bytes);
+    }
+    LOFT_CHECK_EQ_UINT(held[63], 7);
+    loft_test_heap_check(&test);
+    loft_test_heap_end(&test);
+}
+
 /* Where there is room, a block is not moved. */
 LOFT_TEST(heap_promise, realloc_in_place)
 {
