@@ -55,8 +55,9 @@ struct loft_arena {
     uint8_t *base;        /* where it lies in this process */
     uint64_t stored_base; /* where its pointers think it lies */
     uint64_t reserve_bytes;
-    uint64_t space_end;    /* anonymous arenas: chunks from here on are free; else the store's */
-    uint8_t *chunk_states; /* enum lofti_chunk_state, one byte a chunk of the reserve */
+    uint64_t space_end; /* anonymous arenas: chunks from here on are free; else the store's */
+    /* enum lofti_chunk_state, one byte a chunk of the reserve. Written under commit_mutex or grow_mutex, read by any thread. */
+    _Atomic uint8_t *chunk_states;
     uint64_t chunk_states_bytes;
     uint8_t uuid[16];
 

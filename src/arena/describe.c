@@ -27,11 +27,13 @@ static void out_copy(void *out, uint32_t struct_bytes, const void *own, size_t o
 static void stats_of_store(const lofti_store *store, loft_arena_statistics *own)
 {
     lofti_file_info info;
-    own->commit_count = store->commit_count;
-    own->committed_pages = store->committed_pages;
-    own->committed_bytes = store->committed_bytes;
-    own->checkpoint_count = store->checkpoint_count;
-    own->journal_bytes = lofti_store_journal_bytes(store);
+    lofti_store_figures figures; /* another thread may be committing */
+    lofti_store_figures_get(store, &figures);
+    own->commit_count = figures.commit_count;
+    own->committed_pages = figures.committed_pages;
+    own->committed_bytes = figures.committed_bytes;
+    own->checkpoint_count = figures.checkpoint_count;
+    own->journal_bytes = figures.journal_bytes;
     if (lofti_file_info_get(&store->file, &info) == 0) {
         own->file_bytes = info.bytes;
     }
@@ -103,12 +105,14 @@ int loft_arena_stats(const loft_arena *arena, loft_arena_statistics *out)
 static void describe_store(const lofti_store *store, loft_arena_info *own)
 {
     lofti_file_info info;
-    own->format_version = store->super.version;
-    memcpy(own->uuid, store->super.uuid, sizeof own->uuid);
-    own->base = store->super.base;
-    own->sequence = store->sequence;
-    own->journal_bytes = lofti_store_has_journal(store) ? lofti_store_journal_bytes(store) : 0;
-    own->frontier = store->frontier;
+    lofti_store_figures figures;
+    lofti_store_figures_get(store, &figures);
+    own->format_version = (uint32_t)figures.version;
+    memcpy(own->uuid, figures.uuid, sizeof own->uuid);
+    own->base = figures.base;
+    own->sequence = figures.sequence;
+    own->journal_bytes = figures.has_journal != 0 ? figures.journal_bytes : 0;
+    own->frontier = figures.frontier;
     if (lofti_file_info_get(&store->file, &info) == 0) {
         own->file_bytes = info.bytes;
         own->stored_bytes = info.stored_bytes;

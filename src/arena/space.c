@@ -135,7 +135,10 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
     int error = lofti_map_over(at, bytes, flags, file, file != NULL ? off : 0);
     if (error == 0) {
         /* Before anything else can fail: what it was, and its watch, are gone. */
-        memset(arena->chunk_states + off / LOFTI_CHUNK_BYTES, state, bytes / LOFTI_CHUNK_BYTES);
+        for (uint64_t i = 0; i < bytes / LOFTI_CHUNK_BYTES; i++) {
+            atomic_store_explicit(&arena->chunk_states[off / LOFTI_CHUNK_BYTES + i], (uint8_t)state,
+                                  memory_order_relaxed);
+        }
     }
     if (error == 0 && arena->has_store) {
         /* A child must neither see pages that follow the file nor pay for copying a huge heap. */
@@ -326,7 +329,7 @@ void lofti_space_return(loft_arena *arena)
     /* One look at all, then at the few that have something. */
     (void)lofti_space_each_span(arena, note_span, arena);
     for (uint64_t off = LOFTI_HEAP_OFF; off < arena->reserve_bytes; off += LOFTI_CHUNK_BYTES) {
-        uint8_t *state = &arena->chunk_states[off / LOFTI_CHUNK_BYTES];
+        _Atomic uint8_t *state = &arena->chunk_states[off / LOFTI_CHUNK_BYTES];
         const bool held = (*state & LOFTI_CHUNK_HELD) != 0;
         *state &= (uint8_t)~LOFTI_CHUNK_HELD;
         if (off >= lofti_space_end(arena)) {

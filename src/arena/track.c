@@ -118,7 +118,7 @@ static int scan_private(void *context, uint64_t off, uint64_t bytes, int state)
 
 static bool chunk_watch(loft_arena *arena, uint64_t chunk)
 {
-    uint8_t *state = &arena->chunk_states[chunk];
+    _Atomic uint8_t *state = &arena->chunk_states[chunk];
     if ((*state & LOFTI_CHUNK_WATCHED) == 0 &&
         lofti_watch_add(&arena->watch, arena->base + chunk * LOFTI_CHUNK_BYTES,
                         LOFTI_CHUNK_BYTES) == 0) {

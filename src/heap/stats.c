@@ -39,7 +39,10 @@ static void stats_spans(const lofti_heap *heap, uint32_t idx, const lofti_chunk_
         if (pages == 0) {
             continue;
         }
-        const bool internal = (lofti_image_spans(heap, idx)[page] & LOFTI_SPAN_INTERNAL) != 0;
+        /* A block may be freed at this moment, by who has no lock. */
+        const uint32_t span =
+            __atomic_load_n(&lofti_image_spans(heap, idx)[page], __ATOMIC_RELAXED);
+        const bool internal = (span & LOFTI_SPAN_INTERNAL) != 0;
         const uint64_t here = lofti_arith_min(pages, layout->page_count - page);
         sum->out.span_bytes += pages << LOFTI_PAGE_SHIFT;
         sum->out.live_blocks += internal ? 0 : 1;

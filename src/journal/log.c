@@ -210,6 +210,31 @@ void lofti_store_unclaim(lofti_store *store, uint64_t off, uint64_t bytes)
     (void)pthread_mutex_unlock(&store->space_mutex);
 }
 
+void lofti_store_publish(lofti_store *store)
+{
+    (void)pthread_mutex_lock(&store->space_mutex);
+    lofti_store_figures *figures = &store->figures;
+    figures->commit_count = store->commit_count;
+    figures->committed_pages = store->committed_pages;
+    figures->committed_bytes = store->committed_bytes;
+    figures->checkpoint_count = store->checkpoint_count;
+    figures->journal_bytes = lofti_store_journal_bytes(store);
+    figures->sequence = store->sequence;
+    figures->frontier = store->frontier;
+    figures->base = store->super.base;
+    memcpy(figures->uuid, store->super.uuid, sizeof figures->uuid);
+    figures->version = store->super.version;
+    figures->has_journal = lofti_store_has_journal(store);
+    (void)pthread_mutex_unlock(&store->space_mutex);
+}
+
+void lofti_store_figures_get(const lofti_store *store, lofti_store_figures *out)
+{
+    (void)pthread_mutex_lock(space_mutex_of(store));
+    *out = store->figures;
+    (void)pthread_mutex_unlock(space_mutex_of(store));
+}
+
 uint64_t lofti_store_space_end(const lofti_store *store)
 {
     (void)pthread_mutex_lock(space_mutex_of(store));

@@ -62,6 +62,9 @@ int lofti_store_scan(lofti_store *store);
 /* After the scan: whether the journal goes on in a way that only a superblock which is not there explains. */
 int lofti_store_scan_lost(lofti_store *store, bool *lost);
 
+/* After a commit, a checkpoint, an open: what lofti_store_figures_get tells from now on. */
+void lofti_store_publish(lofti_store *store);
+
 /* --- Commit ----------------------------------------------------------------------------------------- */
 
 /* Logs a page if it differs from its newest committed image. */

@@ -31,7 +31,7 @@
  *       in the flushed journal. Behind the frontier: B1 to B3 in store_bulk.c. Holes of pages in nobody's use: P1,
  *       P2 in store_checkpoint.c.
  *
- * Threads: one at a time, but for claim, unclaim, space_end and wait, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
+ * Threads: one at a time, but for claim, unclaim, space_end, figures_get and wait, which any thread may call. Functions return 0 or a LOFT_E code with its sentence set.
  */
 #ifndef LOFTI_JOURNAL_STORE_H
 #define LOFTI_JOURNAL_STORE_H
@@ -78,6 +78,15 @@ typedef struct lofti_store_draft {
     uint64_t placed_pages;
 } lofti_store_draft;
 
+/* What any thread may ask of a store while another one commits: as of the newest commit or checkpoint. */
+typedef struct lofti_store_figures {
+    uint64_t commit_count, committed_pages, committed_bytes, checkpoint_count;
+    uint64_t journal_bytes, sequence, frontier, base;
+    uint8_t uuid[16];
+    uint64_t version;
+    uint64_t has_journal; /* 0 or 1 */
+} lofti_store_figures;
+
 typedef struct lofti_store {
     lofti_file file;
     const char *path; /* the owner's, for sentences */
@@ -98,9 +107,11 @@ typedef struct lofti_store {
     _Atomic bool flush_failed;         /* POISONED is due, found by a thread that only waited */
     pthread_mutex_t flush_mutex; /* one flush at a time, so that a failure is nobody's success */
     uint64_t file_bytes;         /* as of the newest commit or extension */
-    pthread_mutex_t space_mutex; /* guards space_end: a heap grows while a commit is written */
-    uint64_t space_end;          /* chunks from here on belong to nobody */
-    bool base_torn; /* an apply failed half-way: pages in the index are logged in full (S5) */
+    /* Guards space_end and figures: a heap grows, and asks, while a commit is written. */
+    pthread_mutex_t space_mutex;
+    lofti_store_figures figures;
+    uint64_t space_end; /* chunks from here on belong to nobody */
+    bool base_torn;     /* an apply failed half-way: pages in the index are logged in full (S5) */
     uint64_t
         dirt_end; /* behind the frontier something may lie up to here; 0: nothing (store_bulk.c) */
     bool
@@ -193,6 +204,8 @@ int lofti_store_claim(lofti_store *store, uint64_t count, uint64_t limit_bytes, 
 void lofti_store_unclaim(lofti_store *store, uint64_t off, uint64_t bytes);
 /* Chunks from here on belong to nobody. */
 uint64_t lofti_store_space_end(const lofti_store *store);
+/* The figures of the newest commit or checkpoint, all of one moment. */
+void lofti_store_figures_get(const lofti_store *store, lofti_store_figures *out);
 
 /* Asserts the invariants of the present state. */
 void lofti_store_verify(const lofti_store *store);

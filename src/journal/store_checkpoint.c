@@ -187,6 +187,7 @@ static int apply_rewind(lofti_store *store)
     store->placed_bytes = 0;
     store->placed_end = 0; /* the superblock says it */
     store->checkpoint_count++;
+    lofti_store_publish(store);
     lofti_log_trim(store, CHECKPOINT_KEEP_BYTES);
     return LOFT_OK;
 }

@@ -145,6 +145,7 @@ static void commit_accept(lofti_store *store, uint64_t frontier)
     store->frontier = frontier;
     store->file_bytes = lofti_arith_max(store->file_bytes, lofti_store_space_end(store));
     store->state = LOFTI_STORE_IDLE;
+    lofti_store_publish(store);
 }
 
 static int commit_as(lofti_store *store, uint64_t frontier, bool flush)

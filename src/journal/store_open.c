@@ -143,6 +143,7 @@ static int store_open_as(lofti_store *store, lofti_file *file, const char *path,
         lofti_store_close(store);
         return code;
     }
+    lofti_store_publish(store);
     lofti_store_verify(store);
     return LOFT_OK;
 }

@@ -132,6 +132,7 @@ int lofti_store_recover(lofti_store *store)
     lofti_append_accept(store); /* the same pages as before: every entry of the index is replaced */
     store->base_torn = true; /* whether the last handle died in the middle of an apply is unknown */
     store->file_bytes = lofti_arith_max(store->file_bytes, store->super.file_bytes);
+    lofti_store_publish(store);
     lofti_store_verify(store);
     return lofti_store_checkpoint(store);
 }

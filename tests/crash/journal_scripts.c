@@ -3,6 +3,7 @@
 
 #include "crash/bulk_scripts.h"
 #include "crash/journal_lives.h"
+#include "crash/punch_scripts.h"
 #include "crash/repeat_scripts.h"
 #include "loft/error.h"
 
@@ -478,5 +479,5 @@ const journal_script journal_scripts[] = {
     {"the same, then death", run_async_then_dies, 1},
     {"the same, and the flush fails", run_async_flush_fails, 1},
     BULK_SCRIPTS(BULK_SCRIPT_ENTRY) REPEAT_SCRIPTS(REPEAT_SCRIPT_ENTRY)
-        JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
+        PUNCH_SCRIPTS(PUNCH_SCRIPT_ENTRY) JOURNAL_LIVES(JOURNAL_LIFE_SCRIPTS)};
 const size_t journal_script_count = sizeof journal_scripts / sizeof journal_scripts[0];

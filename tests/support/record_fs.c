@@ -125,6 +125,9 @@ static int record_punch(const lofti_file_ops *ops, intptr_t handle, uint64_t off
         record_op *op = record_append(fs, RECORD_PUNCH, record_node_of(fs, handle));
         op->off = off;
         op->bytes = bytes;
+    } else if (error != -EINTR) {
+        /* It may be done, or a part of it: what is there now. */
+        record_content(fs, RECORD_WRITE, record_node_of(fs, handle), handle, off, bytes);
     }
     pthread_mutex_unlock(&fs->mutex);
     return error;
