@@ -21,7 +21,7 @@ import time
 import measure
 import works as plan
 
-ROUNDS, ROUNDS_QUICK = 21, 5
+ROUNDS, ROUNDS_QUICK = 21, 4
 TITLE_TIME = "Programs: time over that with the C library's malloc"
 TITLE_MEMORY = "Programs: peak memory over that with the C library's malloc"
 MEAN = "geometric mean"
@@ -187,7 +187,7 @@ def tables_of(options, all_of, present, folder):
 
 def read_options():
     parser = argparse.ArgumentParser(prog="programs", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="a glance: few rounds of some of the works")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json")
     parser.add_argument("--directory", default=".")
@@ -210,7 +210,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="programs.", dir=os.path.abspath(options.directory)) as folder:
         plan.prepare(folder)
         wanted = tuple(options.filter.split(",")) if options.filter else ("",)
-        options.works = [work for work in plan.works(folder, options.root) if work.name.startswith(wanted)]
+        options.works = [work for work in plan.works(folder, options.root)
+                         if work.name.startswith(wanted) and (work.quick or not options.quick or options.filter)]
         tables = tables_of(options, all_of, present, folder)
     for made in tables:
         print_table(made)

@@ -63,10 +63,12 @@ std::sort(m[v[0]].begin(), m[v[0]].end()); std::cout << m.size() << f[1](c) << "
 
 
 class Work:
-    """name; command: a function of N, giving the words; n: its N; counted_n: N when instructions are counted, 0: never."""
+    """name; command: a function of N, giving the words; n: its N; counted_n: N when instructions are counted, 0: never;
+    quick: run when a glance is wanted, too."""
 
-    def __init__(self, name, command, n, counted_n, server=False):
+    def __init__(self, name, command, n, counted_n, server=False, quick=False):
         self.name, self.command, self.n, self.counted_n, self.server = name, command, n, counted_n, server
+        self.quick = quick
 
 
 def python3():
@@ -78,24 +80,25 @@ def works(folder, root):
     path = lambda name: os.path.join(folder, name)
     repository = path("repository")
     return [
-        Work("200 short programs", lambda n: ["bash", "-c", STARTS % n], 200, 10),
+        Work("200 short programs", lambda n: ["bash", "-c", STARTS % n], 200, 10, quick=True),
         Work("bash", lambda n: ["bash", "-c", BASH % (n, n // 30)], 6000, 600),
-        Work("perl", lambda n: ["perl", "-e", PERL % n], 20000, 3000),
+        Work("perl", lambda n: ["perl", "-e", PERL % n], 20000, 3000, quick=True),
         Work("python3", lambda n: [python3(), "-c", PYTHON % n], 25000, 2000),
-        Work("python3, PYTHONMALLOC=malloc", lambda n: ["env", "PYTHONMALLOC=malloc", python3(), "-c", PYTHON % n], 25000, 2000),
+        Work("python3, PYTHONMALLOC=malloc", lambda n: ["env", "PYTHONMALLOC=malloc", python3(), "-c", PYTHON % n], 25000, 2000,
+             quick=True),
         Work("python3, its own tests", lambda n: [python3(), "-m", "test", "-q", "test_dict", "test_ordered_dict"],
              1, 0),
-        Work("sqlite3", lambda n: ["sqlite3", ":memory:", SQL % n], 120000, 10000),
-        Work("lua5.4", lambda n: ["lua5.4", "-e", LUA % n], 60000, 10000),
+        Work("sqlite3", lambda n: ["sqlite3", ":memory:", SQL % n], 120000, 10000, quick=True),
+        Work("lua5.4", lambda n: ["lua5.4", "-e", LUA % n], 60000, 10000, quick=True),
         Work("node", lambda n: ["node", "-e", NODE % n], 100000, 5000),
         Work("gcc", lambda n: ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-S", "-o", "/dev/null", f"-I{root}/include",
-                               f"-I{root}/src", f"{root}/src/heap/pages.c"], 1, 1),
+                               f"-I{root}/src", f"{root}/src/heap/pages.c"], 1, 1, quick=True),
         Work("g++", lambda n: ["g++", "-std=c++17", "-S", "-o", "/dev/null", path("program.cpp")], 1, 0),
-        Work("git log -p", lambda n: ["git", "-C", repository, "log", "-p", "--stat", "-n", str(n)], 400, 50),
+        Work("git log -p", lambda n: ["git", "-C", repository, "log", "-p", "--stat", "-n", str(n)], 400, 50, quick=True),
         Work("git blame", lambda n: ["git", "-C", repository, "blame", "file0.txt"], 1, 1),
         Work("git repack", lambda n: ["git", "-C", repository, "-c", "pack.threads=1", "repack", "-adfq"], 1, 0),
         Work("jq", lambda n: ["jq", "[.[] | select(.id % 3 == 0) | {n: .name, s: (.list | add), t: (.text | length)}] | group_by(.s) | map(length)",
-                              path("data%d.json" % n)], 30000, 3000),
+                              path("data%d.json" % n)], 30000, 3000, quick=True),
         Work("sort", lambda n: ["sort", "-S", "48M", path("lines%d.txt" % n)], 300000, 20000),
         Work("xz", lambda n: ["xz", "-kc", "-T1", path("lines20000.txt")], 1, 0),
         Work("redis-server, redis-benchmark", lambda n: ["bash", "-c", REDIS % n, "redis", folder], 40000, 0, True),

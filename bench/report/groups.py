@@ -71,15 +71,9 @@ GROUPS = {
         "about": "Programs that nobody wrote for loft, under LD_PRELOAD of each malloc library: whole runs, paired round by "
                  "round with those on the C library's malloc.",
         "not": "Cold starts from the disk; huge heaps.",
-        "run": [run("programs", "", 420, 1500)],
-        "only_by_name": True,
+        "run": [run("programs", "", 45, 1500)],
     },
 }
 
 # Programs whose files go to a folder named at the end, not to --directory.
 FOLDER_LAST = {"snapshot"}
-
-
-def usual():
-    """The groups that run if none is named."""
-    return [name for name, group in GROUPS.items() if not group.get("only_by_name")]

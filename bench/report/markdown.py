@@ -85,6 +85,47 @@ def versions_text(results):
     return "\n".join(lines + [f"- {name} did not take part: {why}" for name, why in absent(results).items()])
 
 
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+
+def into(path, made):
+    """Puts tables into a document, between its two marks: what people wrote around them stays."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise SystemExit(f"bench: {path} needs one line {BEGIN} and behind it one {END}")
+    before, after = text[:text.index(BEGIN)], text[text.index(END):]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n\n{made}\n\n{after}")
+
+
+# Where a law is asked for its value: by what the curve runs over.
+FAR = (("MiB", 2 ** 20, "1 TiB"), ("live blocks", 1e10, "10^10 blocks"))
+
+
+def amount(value):
+    return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def laws(results):
+    """How each of loft's measured curves grows: what docs/scaling.md says of it."""
+    lines = ["| cost | over | measured | law | spread | far away |", "|---|---|---|---|---|---|"]
+    for group in results["groups"].values():
+        for table in group["tables"]:
+            over = table.get("plot_x") or "x"
+            far = next(((x, name) for word, x, name in FAR if word in over), None)
+            ours = {c["name"] for c in table["competitors"] if c["loft"]}
+            for plot, (unit, curves) in plots.curves(table).items():
+                for name, points in curves.items():
+                    law = fits.fit(points) if name in ours else None
+                    if law is not None:
+                        (low, first), (high, last) = points[0], points[-1]
+                        lines.append(f"| {plot}, {name} | {over}, {low:,.0f} to {high:,.0f} | {amount(first)} to {amount(last)} {unit} | "
+                                     f"{law.formula(unit)} | {law.spread:.0%} | " +
+                                     (f"{amount(law.at(far[0]))} {unit} at {far[1]} |" if far else "– |"))
+    return "\n".join(lines)
+
+
 def make(results):
     met, missed = goals(results)
     parts = [f"## The machine\n\n{machine_text(results)}", f"## Versions\n\n{versions_text(results)}",

@@ -3,7 +3,7 @@
 
     run.py --programs DIR --output DIR [--quick|--full] [--directory DIR] [GROUP...]
     run.py --compare A B
-    run.py --report DIR | --markdown DIR
+    run.py --report DIR | --markdown DIR [--into FILE] | --laws DIR [--into FILE]
 """
 
 import argparse
@@ -19,7 +19,7 @@ import compare
 import markdown
 import page
 import plots
-from groups import FOLDER_LAST, GROUPS, usual
+from groups import FOLDER_LAST, GROUPS
 
 # Others had so much of the processors: the run is called disturbed.
 DISTURBED_SHARE = 0.10
@@ -167,7 +167,7 @@ class Progress:
 
 
 def run_all(options):
-    names = options.groups or usual()
+    names = options.groups or list(GROUPS)
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
         sys.exit(f"bench: no group \"{unknown[0]}\"; there are: {' '.join(GROUPS)}")
@@ -201,16 +201,23 @@ def main():
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="two results, or folders of them")
     parser.add_argument("--report", metavar="DIR", help="write the page and plots of results that are there")
     parser.add_argument("--markdown", metavar="DIR", help="print the tables of results that are there as Markdown")
+    parser.add_argument("--laws", metavar="DIR", help="print how loft's measured costs grow, as Markdown")
+    parser.add_argument("--into", metavar="FILE", help="put that into this document instead, between its two marks")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
-                        help=f"{', '.join(usual())} (the default: all of these); programs: by name only")
+                        help=f"{', '.join(GROUPS)} (the default: all of these)")
     options = parser.parse_args()
     if options.compare:
         return compare.main(*options.compare)
     if options.report:
         write_report(compare.load(options.report), options.report)
         return 0
-    if options.markdown:
-        print(markdown.make(compare.load(options.markdown)))
+    if options.markdown or options.laws:
+        make = markdown.make if options.markdown else markdown.laws
+        made = make(compare.load(options.markdown or options.laws))
+        if options.into:
+            markdown.into(options.into, made)
+        else:
+            print(made)
         return 0
     options.quick = not options.full
     return run_all(options)
