@@ -9,11 +9,13 @@
 
 int lofti_args_complain(const char *name, const char *format, ...)
 {
+    char text[4600]; /* an argument, and words around it */
     va_list arguments;
-    fprintf(stderr, "loft %s: ", name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    fprintf(stderr, "loft %s: ", name);
+    lofti_say_foreign(stderr, text);
     fprintf(stderr, "\nTry 'loft --help'.\n");
     return LOFTI_CLI_USAGE;
 }

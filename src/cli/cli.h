@@ -56,7 +56,7 @@ const char *lofti_say_period(char out[LOFTI_SAY_BYTES], double seconds);
 const char *lofti_say_uuid(char out[LOFTI_SAY_BYTES], const uint8_t uuid[16]);
 const char *lofti_say_kind(uint32_t run_kind);
 
-/* Prints text from a file or a path; what would control a terminal becomes '?'. */
+/* Prints text from a file or a path; what would control a terminal, and what is no UTF-8, becomes '?'. */
 void lofti_say_foreign(FILE *out, const char *text);
 /* A fact: a word, and what printf makes of the rest, at a common column. */
 void lofti_say_fact(const char *word, const char *format, ...)
@@ -90,6 +90,9 @@ void lofti_json_null(lofti_json *json, const char *key);
 void lofti_json_address(lofti_json *json, const char *key, uint64_t address);
 /* Any bytes as hexadecimal digits. */
 void lofti_json_hex(lofti_json *json, const char *key, const void *data, size_t bytes);
+/* The length of the UTF-8 sequence that begins at `text` (RFC 3629: shortest form, no surrogates, up to
+ * U+10FFFF); 0: none does. Never looks behind a NUL. */
+unsigned lofti_json_sequence(const unsigned char *text);
 
 /* --- file.c ---------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,14 +60,41 @@ static bool file_may_replace(const char *path)
         return true; /* it is not there, or making the temporary will say why not */
     }
     if (!S_ISREG(info.st_mode)) {
-        fprintf(stderr, "loft: '%s' is no regular file and is not replaced\n", path);
+        (void)lofti_say_error(false, LOFT_EINVAL, "'%s' is no regular file and is not replaced",
+                              path);
         return false;
     }
     if (file_is_arena(path)) {
-        fprintf(stderr, "loft: '%s' is an arena and is not replaced\n", path);
+        (void)lofti_say_error(false, LOFT_EEXIST, "'%s' is an arena and is not replaced", path);
         return false;
     }
     return true;
+}
+
+/* The draft that would be left if a signal ended the command; NULL: none. */
+static char *volatile file_pending;
+
+static void file_interrupted(int number)
+{
+    if (file_pending != NULL) {
+        (void)unlink(file_pending);
+    }
+    (void)raise(
+        number); /* SA_RESETHAND: ends the command as if nobody had looked, when this returns */
+}
+
+/* From now on the draft goes away with the command. `temporary` NULL: it is no longer there. */
+static void file_watch(char *temporary)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    file_pending = temporary;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && temporary != NULL; i++) {
+        struct sigaction action = {.sa_handler = file_interrupted, .sa_flags = (int)SA_RESETHAND};
+        struct sigaction before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL) {
+            (void)sigaction(numbers[i], &action, NULL);
+        }
+    }
 }
 
 bool lofti_cli_file_begin(lofti_cli_file_draft *draft, const char *path, const char *like)
@@ -86,6 +114,7 @@ bool lofti_cli_file_begin(lofti_cli_file_draft *draft, const char *path, const c
     if (draft->temporary != NULL) {
         memcpy(draft->temporary, path, length);
         memcpy(draft->temporary + length, ending, sizeof ending);
+        file_watch(draft->temporary);
         file = mkostemp(draft->temporary, O_CLOEXEC);
     }
     if (file >= 0) {
@@ -97,11 +126,12 @@ bool lofti_cli_file_begin(lofti_cli_file_draft *draft, const char *path, const c
         }
     }
     if (draft->stream == NULL) {
-        fprintf(stderr, "loft: '%s' cannot be written: %s\n", path, strerror(errno));
+        (void)lofti_say_error(false, LOFT_EIO, "'%s' cannot be written: %s", path, strerror(errno));
         if (file >= 0) {
             (void)close(file);
             (void)unlink(draft->temporary);
         }
+        file_watch(NULL);
         free(draft->temporary);
         return false;
     }
@@ -140,9 +170,11 @@ int lofti_cli_file_end(lofti_cli_file_draft *draft)
         reason = errno;
     }
     if (!fine) {
-        fprintf(stderr, "loft: '%s' cannot be written: %s\n", draft->path, strerror(reason));
+        (void)lofti_say_error(false, LOFT_EIO, "'%s' cannot be written: %s", draft->path,
+                              strerror(reason));
         (void)unlink(draft->temporary);
     }
+    file_watch(NULL);
     free(draft->temporary);
     return fine ? LOFTI_CLI_FINE : LOFTI_CLI_FAILED;
 }
@@ -152,6 +184,7 @@ void lofti_cli_file_drop(lofti_cli_file_draft *draft)
     if (draft->temporary != NULL) {
         (void)fclose(draft->stream);
         (void)unlink(draft->temporary);
+        file_watch(NULL);
         free(draft->temporary);
     }
 }

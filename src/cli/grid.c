@@ -6,10 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What of each kind a cell has, while runs are put into it. */
+enum { GRID_CLASSES_MAX = 256 }; /* the heap has 112 */
+
+/* What of each kind and of each size a cell has, while runs are put into it. */
 typedef struct grid_mix {
     uint64_t bytes[LOFT_RUN_JOURNAL + 1];
-    uint64_t slab_bytes; /* of the slab that has most of it */
+    struct {
+        uint64_t block_bytes, bytes;
+    } classes[GRID_CLASSES_MAX];
+    unsigned class_count;
+    uint64_t class_bytes; /* of the size that has most */
 } grid_mix;
 
 /* How many of a run's bytes in [off, off + bytes) lie in changed pages. */
@@ -28,6 +34,29 @@ static uint64_t grid_changed(const lofti_survey *survey, const lofti_survey_run 
     return sum * LOFT_PAGE_BYTES;
 }
 
+/* A cell's size is that which most of its bytes are of, be they many short slabs. */
+static void grid_put_slab(lofti_grid_cell *cell, grid_mix *mix, uint64_t block_bytes,
+                          uint64_t bytes)
+{
+    unsigned i = 0;
+    while (i < mix->class_count && mix->classes[i].block_bytes != block_bytes) {
+        i++;
+    }
+    if (i == GRID_CLASSES_MAX) {
+        return;
+    }
+    if (i == mix->class_count) {
+        mix->classes[i].block_bytes = block_bytes;
+        mix->classes[i].bytes = 0;
+        mix->class_count++;
+    }
+    mix->classes[i].bytes += bytes;
+    if (mix->classes[i].bytes > mix->class_bytes) {
+        mix->class_bytes = mix->classes[i].bytes;
+        cell->block_bytes = block_bytes;
+    }
+}
+
 /* The next of a run's bytes that are in `cell`, which is the first that they may be in. */
 static void grid_put(lofti_grid_cell *cell, grid_mix *mix, const lofti_survey_run *run,
                      uint64_t bytes, uint64_t changed_bytes)
@@ -40,16 +69,15 @@ static void grid_put(lofti_grid_cell *cell, grid_mix *mix, const lofti_survey_ru
     if (mix->bytes[run->kind] > mix->bytes[cell->kind] || cell->kind == LOFT_RUN_NONE) {
         cell->kind = run->kind;
     }
-    if (run->kind == LOFT_RUN_SLAB && bytes > mix->slab_bytes) {
-        mix->slab_bytes = bytes;
-        cell->block_bytes = run->block_bytes;
+    if (run->kind == LOFT_RUN_SLAB) {
+        grid_put_slab(cell, mix, run->block_bytes, bytes);
     }
 }
 
 /* Fills cells, or only counts them if there are none. Returns how many. */
 static uint64_t grid_fill(const lofti_survey *survey, uint64_t cell_bytes, lofti_grid_cell *cells)
 {
-    grid_mix mix = {.slab_bytes = 0};
+    grid_mix mix = {.class_count = 0};
     uint64_t count = 0;
     uint64_t last = UINT64_MAX; /* which cell, counted from offset 0 */
     for (uint64_t i = 0; i < survey->run_count; i++) {
@@ -61,7 +89,9 @@ static uint64_t grid_fill(const lofti_survey *survey, uint64_t cell_bytes, lofti
             if (which != last) {
                 last = which;
                 count++;
-                memset(&mix, 0, sizeof mix);
+                memset(mix.bytes, 0, sizeof mix.bytes);
+                mix.class_count = 0;
+                mix.class_bytes = 0;
                 if (cells != NULL) {
                     cells[count - 1] = (lofti_grid_cell){.offset = which * cell_bytes};
                 }

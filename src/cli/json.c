@@ -5,9 +5,7 @@
 
 #include "cli.h"
 
-/* The length of the UTF-8 sequence that begins at `text` (RFC 3629: shortest form, no surrogates, up to
- * U+10FFFF); 0: none does. Never looks behind a NUL. */
-static unsigned json_sequence(const unsigned char *text)
+unsigned lofti_json_sequence(const unsigned char *text)
 {
     const unsigned lead = text[0];
     const unsigned length = lead < 0x80                   ? 1
@@ -31,7 +29,7 @@ static void json_string(FILE *out, const char *text)
 {
     (void)putc('"', out);
     for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
-        const unsigned length = json_sequence(at);
+        const unsigned length = lofti_json_sequence(at);
         if (length == 0) {
             fputs("\\ufffd", out);
             at++;

@@ -13,7 +13,7 @@ enum {
     MAP_ROWS = 24,
     MAP_COLUMNS_MAX = 1000,
     MAP_OFFSET_COLUMNS = 14, /* an offset and two spaces */
-    MAP_OTHER_ROWS = 7       /* heading, legend and prompt */
+    MAP_OTHER_ROWS = 7       /* heading, legend and prompt, where the window is wide */
 };
 
 /* Levels from few to much, as colours of the 256 that terminals know: blue over green to orange. */
@@ -64,29 +64,84 @@ static char map_letter(const lofti_grid_cell *cell, int by)
     return levels[lofti_grid_level(cell, by)];
 }
 
-static void map_legend(const lofti_picture *map)
+/* Where a legend's next item goes; it is printed, or only laid out to be counted. */
+typedef struct map_place {
+    unsigned columns;      /* of the window */
+    unsigned column, rows; /* taken in the present row; rows before it */
+    bool drawn;
+} map_place;
+
+static void map_line_end(map_place *place)
 {
-    char text[LOFTI_SAY_BYTES];
-    if (map->by == LOFTI_GRID_CHANGES) {
-        printf("changed pages: . none  1 to 9 up to so many tenths  # more\n");
-        return;
+    if (place->drawn) {
+        putchar('\n');
     }
-    printf("S span  P pool  r roots  m metadata  j journal  h header  . free\n");
-    if (map->by == LOFTI_GRID_OCCUPANCY) {
-        printf("live part of slabs: . none  1 to 9 up to so many tenths  # more\n");
-        return;
+    place->column = 0;
+    place->rows++;
+}
+
+/* An item, `gap` columns behind the one before, or in a new row. */
+static void map_item(map_place *place, unsigned gap, const char *text)
+{
+    const unsigned length = (unsigned)strlen(text);
+    if (place->column != 0 && place->column + gap + length > place->columns) {
+        map_line_end(place);
     }
-    printf("slabs of blocks up to:");
-    for (unsigned i = 0; i < LOFTI_GRID_DOUBLINGS; i++) {
-        printf(" %c %s", 'a' + (int)i, lofti_say_bytes(text, (uint64_t)16 << i));
+    gap = place->column != 0 ? gap : 0;
+    if (place->drawn) {
+        printf("%*s%s", (int)gap, "", text);
     }
-    putchar('\n');
+    place->column += gap + length;
+}
+
+/* Returns how many rows it takes. */
+static unsigned map_legend(const lofti_picture *map, bool drawn)
+{
+    static const char *const kinds[] = {"S span",    "P pool",   "r roots", "m metadata",
+                                        "j journal", "h header", ". free"};
+    static const char *const levels[] = {". none", "1 to 9 up to so many tenths", "# more"};
+    map_place place = {.columns = map->columns, .drawn = drawn};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && map->by != LOFTI_GRID_CHANGES; i++) {
+        map_item(&place, 2, kinds[i]);
+    }
+    if (place.column != 0) {
+        map_line_end(&place);
+    }
+    if (map->by == LOFTI_GRID_CLASS) {
+        map_item(&place, 0, "slabs of blocks up to:");
+        for (unsigned i = 0; i < LOFTI_GRID_DOUBLINGS; i++) {
+            char bytes[LOFTI_SAY_BYTES];
+            char text[LOFTI_SAY_BYTES + 2];
+            snprintf(text, sizeof text, "%c %s", 'a' + (int)i,
+                     lofti_say_bytes(bytes, (uint64_t)16 << i));
+            map_item(&place, i == 0 ? 1 : 2, text);
+        }
+    } else {
+        map_item(&place, 0,
+                 map->by == LOFTI_GRID_CHANGES ? "changed pages:" : "live part of slabs:");
+        for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+            map_item(&place, i == 0 ? 1 : 2, levels[i]);
+        }
+    }
+    map_line_end(&place);
+    return place.rows;
+}
+
+/* Rows that are left for the grid. */
+static unsigned map_rows(const lofti_picture *map)
+{
+    const unsigned heading = ((unsigned)strlen(map->path) + 60) / map->columns + 1;
+    const unsigned other = heading + map_legend(map, false) + 1;
+    const unsigned taken = other > MAP_OTHER_ROWS ? other : MAP_OTHER_ROWS;
+    return map->rows > taken + 4 ? map->rows - taken : 4;
 }
 
 static void map_row(const lofti_picture *map, const lofti_grid *grid, uint64_t first,
                     uint64_t count)
 {
-    printf("%12llx  ", (unsigned long long)grid->cells[first].offset);
+    if (map->columns > MAP_OFFSET_COLUMNS) {
+        printf("%12llx  ", (unsigned long long)grid->cells[first].offset);
+    }
     int painted = -1;
     for (uint64_t i = first; i < first + count; i++) {
         const lofti_grid_cell *cell = &grid->cells[i];
@@ -106,12 +161,12 @@ int lofti_picture_terminal(const lofti_picture *map)
     char two[LOFTI_SAY_BYTES];
     char three[LOFTI_SAY_BYTES];
     lofti_grid grid;
-    unsigned width = 16; /* a power of two: rows begin at round offsets */
-    while (width * 2 + MAP_OFFSET_COLUMNS <= map->columns) {
+    unsigned width = 1; /* a power of two: rows begin at round offsets */
+    const unsigned offset = map->columns > MAP_OFFSET_COLUMNS ? MAP_OFFSET_COLUMNS : 0;
+    while (width * 2 + offset <= map->columns) {
         width *= 2;
     }
-    const unsigned rows = map->rows > MAP_OTHER_ROWS + 4 ? map->rows - MAP_OTHER_ROWS : 4;
-    if (!lofti_grid_make(&grid, &map->survey, (uint64_t)width * rows)) {
+    if (!lofti_grid_make(&grid, &map->survey, (uint64_t)width * map_rows(map))) {
         return lofti_say_error(false, LOFT_ENOMEM, "there is no memory for the map");
     }
     lofti_say_foreign(stdout, map->path);
@@ -122,7 +177,7 @@ int lofti_picture_terminal(const lofti_picture *map)
     for (uint64_t i = 0; i < grid.count; i += width) {
         map_row(map, &grid, i, grid.count - i < width ? grid.count - i : width);
     }
-    map_legend(map);
+    (void)map_legend(map, true);
     lofti_grid_end(&grid);
     return LOFTI_CLI_FINE;
 }

@@ -105,7 +105,8 @@ for (let i = 0; i < runs.count; i++) {
     const stop = Math.min(end, (idx + 1) * CHUNK_PAGES), pages = stop - page;
     let chunk = chunks[chunks.length - 1];
     if (!chunk || chunk.idx !== idx) {
-      chunk = {idx, run: i, pages: 0, live: 0, changed: 0, runs: 0, kinds: new Float64Array(9), size: 0, most: 0};
+      chunk = {idx, run: i, pages: 0, live: 0, changed: 0, runs: 0, kinds: new Float64Array(9), sizes: new Map(),
+        size: 0, most: 0};
       chunks.push(chunk);
     }
     chunk.pages += pages;
@@ -114,9 +115,13 @@ for (let i = 0; i < runs.count; i++) {
       : runs.changes[i] === 1 ? pages : 0;
     chunk.runs++;
     chunk.kinds[runs.kind[i]] += pages;
-    if (runs.kind[i] === SLAB && pages >= chunk.most) {
-      chunk.most = pages;
-      chunk.size = runs.size[i];
+    if (runs.kind[i] === SLAB) { // its class is that of most of its pages, not that of its largest slab
+      const all = (chunk.sizes.get(runs.size[i]) ?? 0) + pages;
+      chunk.sizes.set(runs.size[i], all);
+      if (all > chunk.most) {
+        chunk.most = all;
+        chunk.size = runs.size[i];
+      }
     }
     page = stop;
   }

@@ -59,7 +59,8 @@ function fit(cells, width, gutter, least, most, height, shape) {
 
 // Lays out `cells`; colour(i) and the bounds joined(i) (cells i and i + 1 are one thing) say how they look.
 function lay(cells, options) {
-  const width = stage.clientWidth, gutter = width > 620 ? 92 : 2;
+  // While it is not shown, or for a moment while a window is made, the stage has no width at all.
+  const width = Math.max(stage.clientWidth, 64), gutter = width > 620 ? 92 : 2;
   const height = Math.max(320, Math.min(760, window.innerHeight - 250));
   let columns = options.columns, across, down;
   if (columns) {
@@ -148,7 +149,7 @@ function outline(from, to, colour, width) {
   const first = Math.floor(from / grid.columns), last = Math.floor((to - 1) / grid.columns);
   const left = grid.gutter - 1, right = left + grid.columns * grid.across;
   const begin = box(from)[0] - 1, end = box(to - 1)[0] + grid.across - 1;
-  const top = first * grid.down, bottom = (last + 1) * grid.down;
+  const top = Math.max(1, first * grid.down), bottom = (last + 1) * grid.down;
   const corners = first === last ? [[begin, top], [end, top], [end, bottom], [begin, bottom]]
     : [[begin, top], [right, top], [right, bottom - grid.down], [end, bottom - grid.down], [end, bottom],
       [left, bottom], [left, top + grid.down], [begin, top + grid.down]];

@@ -4,6 +4,8 @@
  * 128 cells in a row; neighbours of one colour are one rectangle. Colours are those of the page (map.css); an
  * SVG's own style sheet turns them for dark viewers.
  */
+#include <string.h>
+
 #include "map.h"
 
 enum {
@@ -64,13 +66,20 @@ static void svg_style(FILE *out)
 
 static void svg_escaped(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        const unsigned char byte = (unsigned char)*text;
-        if (byte == '<' || byte == '&' || byte == '"') {
-            fprintf(out, "&#%d;", byte);
+    for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
+        const unsigned length = lofti_json_sequence(at);
+        /* XML knows no control characters, and neither U+FFFE nor U+FFFF. */
+        const bool known =
+            length == 3 ? memcmp(at, "\xef\xbf\xbe", 3) != 0 && memcmp(at, "\xef\xbf\xbf", 3) != 0
+                        : length > 1 || (length == 1 && *at >= ' ' && *at != 127);
+        if (*at == '<' || *at == '&' || *at == '"') {
+            fprintf(out, "&#%d;", *at);
+        } else if (known) {
+            fwrite(at, 1, length, out);
         } else {
-            (void)putc(byte < ' ' || byte >= 127 ? '?' : byte, out);
+            (void)putc('?', out);
         }
+        at += length != 0 ? length : 1;
     }
 }
 

@@ -74,9 +74,17 @@ const char *lofti_say_kind(uint32_t run_kind)
 
 void lofti_say_foreign(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        const unsigned char byte = (unsigned char)*text;
-        (void)putc(byte < ' ' || byte == 127 ? '?' : byte, out);
+    for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
+        const unsigned length = lofti_json_sequence(at);
+        /* U+0080 to U+009F control a terminal as the codes below 32 do. */
+        const bool harmless = length > 2 || (length == 2 && (at[0] != 0xc2 || at[1] >= 0xa0)) ||
+                              (length == 1 && *at >= ' ' && *at != 127);
+        if (harmless) {
+            fwrite(at, 1, length, out);
+        } else {
+            (void)putc('?', out);
+        }
+        at += length != 0 ? length : 1;
     }
 }
 

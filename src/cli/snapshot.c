@@ -2,7 +2,9 @@
  * cli/snapshot.c - `loft snapshot`: a copy of the last commit, with a bar that tells how far it is.
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,11 +12,14 @@
 
 enum {
     BAR_CELLS = 30,
-    BAR_REST_CELLS = 100 /* an estimate made of less than this part of the whole is a guess */
+    BAR_CELLS_MIN = 5,    /* a shorter bar tells less than the number behind it */
+    BAR_COLUMNS = 80,     /* of a terminal that does not say */
+    BAR_TEXT_BYTES = 256, /* behind the bar: four texts of lofti_say, and words */
+    BAR_REST_CELLS = 100  /* an estimate made of less than this part of the whole is a guess */
 };
 #define BAR_PERIOD_SECONDS 0.1 /* ten times a second looks smooth */
 
-/* Set by SIGINT and SIGTERM: the snapshot ends itself and leaves nothing. */
+/* Set by SIGINT, SIGTERM and SIGHUP: the snapshot ends itself and leaves nothing. */
 static volatile sig_atomic_t snapshot_stopped;
 
 typedef struct snapshot_bar {
@@ -36,22 +41,43 @@ static double snapshot_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* What stands behind the bar. Returns its length. */
+static unsigned bar_text(const snapshot_bar *bar, double now, double part,
+                         char text[BAR_TEXT_BYTES])
+{
+    char one[LOFTI_SAY_BYTES];
+    char two[LOFTI_SAY_BYTES];
+    char three[LOFTI_SAY_BYTES];
+    const double spent = now - bar->begun;
+    const double rate = spent > 0 ? (double)bar->done / spent : 0;
+    int length = snprintf(text, BAR_TEXT_BYTES, "%3.0f %%  %s of %s  %s/s", part * 100,
+                          lofti_say_bytes(one, bar->done), lofti_say_bytes(two, bar->total),
+                          lofti_say_bytes(three, (uint64_t)rate));
+    if (part * BAR_REST_CELLS >= 1 && rate > 0) {
+        length += snprintf(text + length, BAR_TEXT_BYTES - (size_t)length, "  %s left",
+                           lofti_say_period(one, (double)(bar->total - bar->done) / rate));
+    }
+    return (unsigned)length;
+}
+
+/* All in one line: a return goes back to a line's beginning only, so that a bar that was broken by the window's edge
+ * would be drawn over and over, line below line. */
 static void bar_draw(snapshot_bar *bar, double now)
 {
     static const char full[BAR_CELLS + 1] = "##############################";
-    char one[LOFTI_SAY_BYTES];
-    char two[LOFTI_SAY_BYTES];
-    const double spent = now - bar->begun;
+    char text[BAR_TEXT_BYTES];
+    struct winsize size = {0};
+    (void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+    const unsigned columns = size.ws_col != 0 ? size.ws_col : BAR_COLUMNS;
     const double part = bar->total == 0 ? 1 : (double)bar->done / (double)bar->total;
-    const double rate = spent > 0 ? (double)bar->done / spent : 0;
-    fprintf(stderr, "\r[%-*.*s] %3.0f %%  %s of %s", BAR_CELLS, (int)(part * BAR_CELLS), full,
-            part * 100, lofti_say_bytes(one, bar->done), lofti_say_bytes(two, bar->total));
-    fprintf(stderr, "  %s/s", lofti_say_bytes(one, (uint64_t)rate));
-    if (part * BAR_REST_CELLS >= 1 && rate > 0) {
-        fprintf(stderr, "  %s left",
-                lofti_say_period(one, (double)(bar->total - bar->done) / rate));
+    const unsigned length = bar_text(bar, now, part, text);
+    int cells = (int)columns - 1 - (int)length - (int)sizeof "[] " + 1;
+    cells = cells > BAR_CELLS ? BAR_CELLS : cells;
+    if (cells >= BAR_CELLS_MIN) {
+        fprintf(stderr, "\r[%-*.*s] %s\033[K", cells, (int)(part * cells), full, text);
+    } else {
+        fprintf(stderr, "\r%.*s\033[K", (int)columns - 1, text);
     }
-    fputs("\033[K", stderr);
     bar->drawn = now;
 }
 
@@ -101,16 +127,34 @@ static int snapshot_tell(const char *to, const snapshot_bar *bar, double seconds
     return LOFTI_CLI_FINE;
 }
 
+/* Signals that would end the command end the snapshot, unless they are ignored, as nohup has it. */
+static void snapshot_catch(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction action = {.sa_handler = snapshot_stop};
+        struct sigaction before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+            (void)sigaction(numbers[i], &action, NULL);
+        }
+    }
+}
+
+/* Whether a line that is drawn again and again can be read where standard error goes. */
+static bool snapshot_shows(void)
+{
+    const char *kind = getenv("TERM");
+    return isatty(STDERR_FILENO) != 0 && !(kind != NULL && strcmp(kind, "dumb") == 0);
+}
+
 static int snapshot_make(const char *from, const char *to, bool replace, bool quiet, bool json)
 {
     loft_arena *arena = NULL;
-    struct sigaction action = {.sa_handler = snapshot_stop};
-    snapshot_bar bar = {.shown = !quiet && isatty(STDERR_FILENO) != 0};
+    snapshot_bar bar = {.shown = !quiet && snapshot_shows()};
     if (lofti_cli_file_read(from, &arena) != LOFT_OK) {
         return lofti_say_failure(json);
     }
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+    snapshot_catch();
     bar.begun = snapshot_now();
     const int code = loft_arena_snapshot(arena, to, replace ? (unsigned)LOFT_REPLACE : 0,
                                          snapshot_progress, &bar);

@@ -195,6 +195,49 @@ def changes_since_a_snapshot():
 
 
 @case
+def a_chunk_has_the_class_that_most_of_it_is_of():
+    with Browser() as browser:
+        fill("slabs", "a.loft")
+        page_of("a.loft")
+        browser.open("map.html")
+        browser.run("location.hash = '#c1'; location.hash = ''")
+        assert browser.run("return loftMap.chunks.find((chunk) => chunk.idx === 1).size") == 32
+        assert browser.complaints() == []
+
+
+@case
+def a_window_without_any_width():
+    with Browser() as browser:
+        fill("small", "a.loft")
+        page_of("a.loft")
+        browser.open("map.html")
+        for place in ("", "#c1", "#r3"):
+            browser.run("location.hash = arguments[0]", place)
+            for width in ("0", "9px", "70px", ""):
+                browser.run("document.body.style.cssText = 'min-width: 0; padding: 0; width: ' + arguments[0];"
+                            "dispatchEvent(new Event('resize'))", width)
+                time.sleep(0.1)
+        assert browser.complaints() == [], "the map is not drawn"
+        browser.run("location.hash = ''")
+        time.sleep(0.1)
+        assert browser.run("return [loftMap.level(), document.getElementById('map').height > 80]") == ["arena", True]
+
+
+@case
+def an_arena_with_nothing_in_it():
+    with Browser() as browser:
+        loft("create", "a.loft")
+        page_of("a.loft")
+        browser.open("map.html")
+        for place in ("", "#c0", "#c1", "#r0", "#r3", "#r99", "#c99", "#r1b99999999"):
+            browser.run("location.hash = arguments[0]", place)
+            time.sleep(0.1)
+            for key in ("\ue015", "\ue007", "\ue00c", "2", "3", "1"):
+                browser.key(key)
+        assert browser.complaints() == []
+
+
+@case
 def a_hundred_thousand_slabs():
     with Browser() as browser:
         fill("wide", "a.loft", 7000)

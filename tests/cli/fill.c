@@ -5,6 +5,8 @@
  *   small    some of everything at a fixed address; one commit
  *   more     changes some of what small made, in a second commit
  *   journal  changes some, commits, and dies: the journal waits
+ *   slabs    one block in a long slab, and in the same chunk many short slabs of small blocks
+ *   root     one block, with a root of the name that COUNT is instead of a number
  *   leaky    roots that reach some blocks and not others, and a pointer to nowhere
  *   wide     COUNT MiB of slabs, most of them partly free, and all but metadata holes
  *   large    COUNT MiB that are stored, one commit for each 16
@@ -119,6 +121,25 @@ static void fill_leaky(const char *path)
     need(loft_arena_close(arena) == 0, "close");
 }
 
+static void fill_slabs(const char *path)
+{
+    loft_arena *arena = fill_open(path, LOFT_CREATE | LOFT_EXCLUSIVE);
+    for (int i = 0; i < 60000; i++) {
+        memset(take(arena, 32), 1, 32);
+        if (i == 34000) { /* more than one MiB behind the metadata */
+            memset(take(arena, 65536), 1, 65536);
+        }
+    }
+    need(loft_arena_close(arena) == 0, "close");
+}
+
+static void fill_root(const char *path, const char *name)
+{
+    loft_arena *arena = fill_open(path, LOFT_CREATE | LOFT_EXCLUSIVE);
+    need(loft_arena_set_root(arena, name, loft_arena_calloc(arena, 1, 64)) == 0, "root");
+    need(loft_arena_close(arena) == 0, "close");
+}
+
 static void fill_wide(const char *path, unsigned long long mebibytes)
 {
     loft_arena *arena = fill_open(path, LOFT_CREATE | LOFT_EXCLUSIVE);
@@ -172,6 +193,10 @@ int main(int count, char **arguments)
         fill_small(path);
     } else if (strcmp(kind, "leaky") == 0) {
         fill_leaky(path);
+    } else if (strcmp(kind, "slabs") == 0) {
+        fill_slabs(path);
+    } else if (strcmp(kind, "root") == 0) {
+        fill_root(path, count > 3 ? arguments[3] : "root");
     } else if (strcmp(kind, "wide") == 0) {
         fill_wide(path, count > 3 ? strtoull(arguments[3], NULL, 10) : 64);
     } else if (strcmp(kind, "large") == 0) {

@@ -74,8 +74,24 @@ def a_bar_while_a_snapshot_runs():
 
 
 @case
+def a_bar_stays_in_one_line():
+    fill("large", "a.loft", 64)
+    for columns in (8, 20, 40, 60, 80):
+        code, text = on_terminal("snapshot", "--replace", "a.loft", "b.loft", columns=columns)
+        assert code == 0, text
+        drawn = [line for line in text.split("\r") if line.endswith("\033[K") and "%" in line]
+        assert drawn, f"no bar in {text!r}"
+        longest = max(len(line.removesuffix("\033[K")) for line in drawn)
+        assert longest < columns, (columns, longest, drawn)
+        with_bar = [bool(re.search(r"\[#* *\]", line)) for line in drawn]
+        assert all(with_bar) if columns == 80 else not any(with_bar) or columns > 20, (columns, drawn)
+
+
+@case
 def no_bar_where_nobody_wants_one():
     fill("small", "a.loft")
+    code, text = on_terminal("snapshot", "a.loft", "d.loft", env={"TERM": "dumb"})
+    assert code == 0 and "\033" not in text and text.startswith("d.loft: commit"), repr(text)
     code, text = on_terminal("snapshot", "--quiet", "a.loft", "b.loft")
     assert code == 0 and not bars(text) and "\033" not in text and text.startswith("b.loft: commit"), repr(text)
     answer = loft("snapshot", "a.loft", "c.loft")  # standard error is a pipe
@@ -105,10 +121,13 @@ def a_failure_removes_the_bar():
 @case
 def a_map_fits_its_window():
     fill("small", "a.loft")
-    for columns, lines in ((120, 40), (40, 20), (30, 12)):
+    for columns, lines in ((120, 40), (40, 20), (30, 16), (20, 24)):
         code, text = on_terminal("map", "a.loft", columns=columns, lines=lines)
         assert code == 0 and "\033[48;5;" in text, text
         rows = re.sub(r"\033\[[0-9;]*[A-Za-z]", "", text).replace("\r", "").rstrip("\n").split("\n")
+        # The heading is broken by the terminal, and the prompt takes a line.
+        assert len(rows) + len(rows[0]) // columns + 1 <= lines, (columns, lines, text)
+        assert max(map(len, rows[1:])) <= max(columns, 28), text
         grid = [row for row in rows if re.match(r" +[0-9a-f]+  \S", row)]
         assert len(rows) <= lines and 2 <= len(grid) < len(rows), (lines, text)
         assert max(map(len, grid)) <= columns, (columns, max(grid, key=len))
