@@ -339,7 +339,8 @@ int loft_arena_checkpoint(loft_arena *arena);
 /* Writes the arena's last commit into a new, independent arena file, while mutators and commits go on.
  * In: path of the new file, on any local file system. flags: LOFT_REPLACE, or an existing file is LOFT_EEXIST;
  *   LOFT_ALLOW_REMOTE. fn: told how far it is, cancels by a result other than 0; may be NULL. It runs in the calling
- *   thread, may use the arena, but not snapshot, close or abandon it.
+ *   thread and may use the arena, but not snapshot, close or abandon it; an arena without a file it may only read,
+ *   and must not begin a section or set a root.
  * The snapshot has the arena's base address, a UUID of its own, and holes where the arena has them. Beside its source
  *   it opens with LOFT_RELOCATE, or in another process. It is readable to its owner alone, and not if the source
  *   is not. Blocks are shared with the source where the file system can (reflink), else copied.
