@@ -17,7 +17,8 @@ static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
     uint64_t off = (test->usable_bytes + LOFTI_CHUNK_BYTES - 1) & ~(LOFTI_CHUNK_BYTES - 1);
     const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
     test->grow_calls++;
-    if (test->gap_every != 0 && test->grow_calls % test->gap_every == 0) {
+    if (test->gap_every != 0 && test->grow_calls % test->gap_every == 0 &&
+        off < test->reserve_bytes) {
         const uint64_t gap = off / LOFTI_CHUNK_BYTES;
         LOFT_CHECK_LT_UINT(gap, LOFT_TEST_HEAP_GAP_WORDS * 64);
         test->gaps[gap / 64] |= (uint64_t)1 << (gap % 64);
