@@ -56,11 +56,19 @@ const char *lofti_say_period(char out[LOFTI_SAY_BYTES], double seconds);
 const char *lofti_say_uuid(char out[LOFTI_SAY_BYTES], const uint8_t uuid[16]);
 const char *lofti_say_kind(uint32_t run_kind);
 
+/* The length of the UTF-8 sequence that begins at `text` (RFC 3629: shortest form, no surrogates, up to
+ * U+10FFFF); 0: none does. Never looks behind a NUL. */
+unsigned lofti_say_sequence(const unsigned char *text);
 /* Prints text from a file or a path; what would control a terminal, and what is no UTF-8, becomes '?'. */
 void lofti_say_foreign(FILE *out, const char *text);
 /* A fact: a word, and what printf makes of the rest, at a common column. */
 void lofti_say_fact(const char *word, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Columns and rows of the terminal that is open as `fd`; 80 and 24 if it does not say. */
+void lofti_say_window(int fd, unsigned *columns, unsigned *rows);
+/* Whether the environment calls the terminal one that knows no control sequences. */
+bool lofti_say_is_dumb(void);
 
 /* Reports loft's latest failure, in both ways where `json` is true. Returns LOFTI_CLI_FAILED. */
 int lofti_say_failure(bool json);
@@ -90,11 +98,11 @@ void lofti_json_null(lofti_json *json, const char *key);
 void lofti_json_address(lofti_json *json, const char *key, uint64_t address);
 /* Any bytes as hexadecimal digits. */
 void lofti_json_hex(lofti_json *json, const char *key, const void *data, size_t bytes);
-/* The length of the UTF-8 sequence that begins at `text` (RFC 3629: shortest form, no surrogates, up to
- * U+10FFFF); 0: none does. Never looks behind a NUL. */
-unsigned lofti_json_sequence(const unsigned char *text);
 
 /* --- file.c ---------------------------------------------------------------------------------------- */
+
+/* SIGINT, SIGTERM and SIGHUP go to `handler`, but for those that are ignored, as nohup has it. flags: SA_... */
+void lofti_cli_catch(void (*handler)(int number), int flags);
 
 /* Opens an arena to be read, wherever there is room; a writer may have it. */
 int lofti_cli_file_read(const char *path, loft_arena **out);

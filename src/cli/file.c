@@ -83,17 +83,24 @@ static void file_interrupted(int number)
         number); /* SA_RESETHAND: ends the command as if nobody had looked, when this returns */
 }
 
+void lofti_cli_catch(void (*handler)(int number), int flags)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+        struct sigaction before;
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+            (void)sigaction(numbers[i], &action, NULL);
+        }
+    }
+}
+
 /* From now on the draft goes away with the command. `temporary` NULL: it is no longer there. */
 static void file_watch(char *temporary)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     file_pending = temporary;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && temporary != NULL; i++) {
-        struct sigaction action = {.sa_handler = file_interrupted, .sa_flags = (int)SA_RESETHAND};
-        struct sigaction before;
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL) {
-            (void)sigaction(numbers[i], &action, NULL);
-        }
+    if (temporary != NULL) {
+        lofti_cli_catch(file_interrupted, (int)SA_RESETHAND);
     }
 }
 

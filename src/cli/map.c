@@ -5,12 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
-    MAP_COLUMNS = 80, /* of a terminal that does not say */
-    MAP_ROWS = 24,
     MAP_COLUMNS_MAX = 1000,
     MAP_OFFSET_COLUMNS = 14, /* an offset and two spaces */
     MAP_OTHER_ROWS = 7       /* heading, legend and prompt, where the window is wide */
@@ -233,23 +230,13 @@ static unsigned map_environment(const char *name)
 
 static void map_window(lofti_picture *map)
 {
-    struct winsize size = {0};
-    const bool terminal = isatty(STDOUT_FILENO) != 0;
-    if (terminal) {
-        (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    }
-    map->columns = map_environment("COLUMNS");
-    map->rows = map_environment("LINES");
-    if (map->columns == 0) {
-        map->columns = size.ws_col != 0 ? size.ws_col : MAP_COLUMNS;
-    }
-    if (map->rows == 0) {
-        map->rows = size.ws_row != 0 ? size.ws_row : MAP_ROWS;
-    }
-    const char *kind = getenv("TERM");
+    const unsigned columns = map_environment("COLUMNS");
+    const unsigned rows = map_environment("LINES");
+    lofti_say_window(STDOUT_FILENO, &map->columns, &map->rows);
+    map->columns = columns != 0 ? columns : map->columns;
+    map->rows = rows != 0 ? rows : map->rows;
     const char *no = getenv("NO_COLOR");
-    map->colour =
-        terminal && (no == NULL || *no == '\0') && !(kind != NULL && strcmp(kind, "dumb") == 0);
+    map->colour = isatty(STDOUT_FILENO) != 0 && (no == NULL || *no == '\0') && !lofti_say_is_dumb();
 }
 
 typedef struct map_wishes {

@@ -2,9 +2,7 @@
  * cli/snapshot.c - `loft snapshot`: a copy of the last commit, with a bar that tells how far it is.
  */
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +11,6 @@
 enum {
     BAR_CELLS = 30,
     BAR_CELLS_MIN = 5,    /* a shorter bar tells less than the number behind it */
-    BAR_COLUMNS = 80,     /* of a terminal that does not say */
     BAR_TEXT_BYTES = 256, /* behind the bar: four texts of lofti_say, and words */
     BAR_REST_CELLS = 100  /* an estimate made of less than this part of the whole is a guess */
 };
@@ -66,9 +63,9 @@ static void bar_draw(snapshot_bar *bar, double now)
 {
     static const char full[BAR_CELLS + 1] = "##############################";
     char text[BAR_TEXT_BYTES];
-    struct winsize size = {0};
-    (void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
-    const unsigned columns = size.ws_col != 0 ? size.ws_col : BAR_COLUMNS;
+    unsigned columns = 0;
+    unsigned rows = 0;
+    lofti_say_window(STDERR_FILENO, &columns, &rows);
     const double part = bar->total == 0 ? 1 : (double)bar->done / (double)bar->total;
     const unsigned length = bar_text(bar, now, part, text);
     int cells = (int)columns - 1 - (int)length - (int)sizeof "[] " + 1;
@@ -127,34 +124,14 @@ static int snapshot_tell(const char *to, const snapshot_bar *bar, double seconds
     return LOFTI_CLI_FINE;
 }
 
-/* Signals that would end the command end the snapshot, unless they are ignored, as nohup has it. */
-static void snapshot_catch(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        struct sigaction action = {.sa_handler = snapshot_stop};
-        struct sigaction before;
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            (void)sigaction(numbers[i], &action, NULL);
-        }
-    }
-}
-
-/* Whether a line that is drawn again and again can be read where standard error goes. */
-static bool snapshot_shows(void)
-{
-    const char *kind = getenv("TERM");
-    return isatty(STDERR_FILENO) != 0 && !(kind != NULL && strcmp(kind, "dumb") == 0);
-}
-
 static int snapshot_make(const char *from, const char *to, bool replace, bool quiet, bool json)
 {
     loft_arena *arena = NULL;
-    snapshot_bar bar = {.shown = !quiet && snapshot_shows()};
+    snapshot_bar bar = {.shown = !quiet && isatty(STDERR_FILENO) != 0 && !lofti_say_is_dumb()};
     if (lofti_cli_file_read(from, &arena) != LOFT_OK) {
         return lofti_say_failure(json);
     }
-    snapshot_catch();
+    lofti_cli_catch(snapshot_stop, 0);
     bar.begun = snapshot_now();
     const int code = loft_arena_snapshot(arena, to, replace ? (unsigned)LOFT_REPLACE : 0,
                                          snapshot_progress, &bar);

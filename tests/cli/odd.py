@@ -10,7 +10,7 @@ import subprocess
 import time
 import xml.etree.ElementTree
 
-from command import FILL, PATIENCE, PROGRAM, SANITIZERS, case, content, facts, fill, loft, main
+from command import FILL, PATIENCE, PROGRAM, SANITIZERS, Skip, case, content, facts, fill, loft, main
 
 # ESC, a line's end, C1 as UTF-8 and as a byte, no UTF-8 at all, marks of HTML, an umlaut.
 ODD = b"a\x1b[31m\n\xc2\x9b31m\x9b\xff</script><script>\"'&\xc3\xa4"
@@ -163,17 +163,25 @@ def an_interrupted_map_leaves_nothing():
             end = time.monotonic() + PATIENCE
             while len(os.listdir(".")) < 2 and drawing.poll() is None and time.monotonic() < end:
                 pass
+            if drawing.returncode is None:
+                os.kill(drawing.pid, signal.SIGSTOP)
+                os.waitid(os.P_PID, drawing.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            # Held while there is a draft, the command has no choice left.
+            drafted = [name for name in os.listdir(".") if name.startswith("m.html.")] != []
             drawing.send_signal(number)
-            assert drawing.wait(PATIENCE) in (0, -number), (drawing.returncode, drawing.stderr.read())
+            drawing.send_signal(signal.SIGCONT)
+            assert drawing.wait(PATIENCE) in ((-number,) if drafted else (0, -number)), \
+                (drawing.returncode, drawing.stderr.read())
             left = [name for name in os.listdir(".") if name != "a.loft"]
-            assert left in ([], ["m.html"]) and (left or drawing.returncode != 0), (drawing.returncode, left)
-            struck += left == []
+            assert left == [] if drafted else left in ([], ["m.html"]), (drawing.returncode, left)
+            struck += drafted
         if left:
             assert content("m.html").endswith(b"</html>\n")
             os.remove("m.html")
         if struck >= 5:
             break
-    assert struck, "no signal came before the map was done"
+    if struck == 0:
+        raise Skip("the map was done before it could be held, thirty times")
 
 
 @case

@@ -44,6 +44,44 @@ static void use_again(journal_world *world)
     journal_must(journal_commit_version(world, PUNCH_FIRST, 0), "commit");
 }
 
+/* Used again: deltas against zeros, and zeros. */
+void punch_script_used(journal_world *world)
+{
+    free_pages(world);
+    punch_pages(world);
+    journal_must(journal_commit_version(world, PUNCH_FIRST, 303), "commit");
+    journal_must(journal_commit_version(world, PUNCH_FIRST, 304), "commit");
+    journal_must(journal_commit_version(world, PUNCH_FIRST, 0), "commit");
+    journal_checkpoint_well(world);
+    journal_commit_well(world, 1, 1);
+}
+
+void punch_script_dies(journal_world *world)
+{
+    free_pages(world);
+    punch_pages(world);
+    journal_must(journal_restart(world), "restart");
+    journal_must(journal_commit_version(world, PUNCH_FIRST + 2, 306), "commit");
+    journal_must(journal_restart(world), "restart");
+    journal_commit_well(world, 0, 1);
+}
+
+/* Whether the holes are there then is not known; docs/durability.md says what is assumed of them. */
+void punch_script_flush(journal_world *world)
+{
+    journal_create(world);
+    journal_must(journal_commit_whole(world, 0, PUNCH_FIRST + PUNCH_PAGES), "commit");
+    journal_commit_free(world, PUNCH_FIRST, PUNCH_PAGES);
+    journal_checkpoint_well(world);
+    journal_fail(world, FAULT_MASK(FAULT_SYNC), FAULT_FAIL, 1, EIO);
+    must_be(journal_punch(world, PUNCH_FIRST, PUNCH_PAGES), LOFT_EPOISONED, "flush of the holes");
+    journal_go_well(world);
+    journal_must(journal_restart(world), "restart");
+    journal_commit_well(world, 0, 1);
+    journal_checkpoint_well(world);
+    journal_commit_well(world, 0, 1);
+}
+
 /* The next handle's deltas are against zeros that its device may not have yet. */
 void punch_script_unflushed(journal_world *world)
 {

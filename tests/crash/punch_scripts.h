@@ -6,6 +6,9 @@
 #include "crash/journal_world.h"
 
 #define PUNCH_SCRIPTS(X)                                                                           \
+    X("holes of free pages", punch_script_used, 1)                                                 \
+    X("holes of free pages, then death", punch_script_dies, 1)                                     \
+    X("holes of free pages, flush fails", punch_script_flush, 1)                                   \
     X("holes not flushed, death, used again", punch_script_unflushed, 1)                           \
     X("the same, beside a reader", punch_script_reader, 1)                                         \
     X("holes, then rollback", punch_script_rollback, 2)                                            \

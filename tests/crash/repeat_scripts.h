@@ -1,5 +1,5 @@
-/* Crash scenarios of commits of several frames that fail and are repeated as they were, and of holes of free pages;
- * entries of journal_scripts. */
+/* Crash scenarios of commits of several frames that fail and are repeated as they were; entries of
+ * journal_scripts. */
 #ifndef LOFT_TESTS_CRASH_REPEAT_SCRIPTS_H
 #define LOFT_TESTS_CRASH_REPEAT_SCRIPTS_H
 
@@ -10,10 +10,7 @@
     X("three frames, second half-way, again", repeat_script_middle, 10)                            \
     X("three frames, last denied, again", repeat_script_last, 10)                                  \
     X("three frames, twice denied, again", repeat_script_twice, 10)                                \
-    X("three frames, denied, death, again", repeat_script_dies, 10)                                \
-    X("holes of free pages", punch_script_used, 1)                                                 \
-    X("holes of free pages, then death", punch_script_dies, 1)                                     \
-    X("holes of free pages, flush fails", punch_script_flush, 1)
+    X("three frames, denied, death, again", repeat_script_dies, 10)
 
 #define REPEAT_SCRIPT_DECLARE(name, run, costly) void run(journal_world *world);
 REPEAT_SCRIPTS(REPEAT_SCRIPT_DECLARE)
