@@ -266,6 +266,8 @@ int lofti_arena_attach(const char *path, const loft_arena_options *options, unsi
                        loft_arena **out);
 /* Opens a file as an arena, with the writer's lock or a reader's. */
 int lofti_attach_open(const char *path, unsigned flags, lofti_file *file);
+/* Says why a file could not be opened (`error`: negative errno, of an open that follows no link). */
+int lofti_attach_refused(int error, const char *operation, const char *path);
 /* Maps what the opened store has and attaches the heap. Address space is held. */
 int lofti_attach_map(loft_arena *arena);
 /* Makes 16 random bytes a UUID. */

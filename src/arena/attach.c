@@ -4,6 +4,7 @@
  * Order: open, is it a regular local file, lock, is it still the file of that name, superblock and
  * journal, recover (writer), hold address space, map, overlay what could not be applied, attach the heap.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "arena/arena.h"
@@ -89,13 +90,23 @@ static int attach_same(const lofti_file *file, const char *path, bool *same)
     return LOFT_OK;
 }
 
+int lofti_attach_refused(int error, const char *operation, const char *path)
+{
+    if (error == -ELOOP) { /* the system's sentence, too many links, would send the reader astray */
+        return lofti_status_fail(
+            LOFT_EINVAL, operation, path,
+            "a symbolic link leads there, or in a circle; give the file's own path");
+    }
+    return lofti_status_system(error, operation, path);
+}
+
 static int attach_open_once(const char *path, unsigned flags, lofti_file *file, bool *same)
 {
     const bool writing = (flags & LOFT_WRITE) != 0;
     const int error = lofti_file_open(
         path, LOFTI_OPEN_NOFOLLOW | (writing ? (unsigned)LOFTI_OPEN_WRITE : 0), 0, file);
     if (error != 0) {
-        return lofti_status_system(error, "open", path);
+        return lofti_attach_refused(error, "open", path);
     }
     int code = lofti_arena_local(file, path, flags);
     if (code == LOFT_OK) {
@@ -157,8 +168,14 @@ int lofti_attach_map(loft_arena *arena)
         return code;
     }
     const lofti_heap_host host = lofti_space_host(arena);
-    return lofti_heap_attach(arena->base + LOFTI_HEAP_OFF, arena->store.frontier - LOFTI_HEAP_OFF,
+    code = lofti_heap_attach(arena->base + LOFTI_HEAP_OFF, arena->store.frontier - LOFTI_HEAP_OFF,
                              !arena->writable, &host, &arena->heap);
+    if (code == LOFT_ECORRUPT) { /* the heap does not know whose it is */
+        char reason[256];
+        lofti_status_copy(reason, sizeof reason);
+        return lofti_status_fail(code, "open", arena->path, "%s", reason);
+    }
+    return code;
 }
 
 static int attach_store(loft_arena *arena, lofti_file *file, unsigned flags)

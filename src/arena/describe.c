@@ -158,7 +158,7 @@ int loft_file_describe(const char *path, loft_arena_info *out)
     lofti_file file = {0};
     const int error = lofti_file_open(path, LOFTI_OPEN_NOFOLLOW, 0, &file);
     if (error != 0) {
-        return lofti_status_system(error, "describe", path);
+        return lofti_attach_refused(error, "describe", path);
     }
     code = lofti_arena_local(&file, path, LOFT_ALLOW_REMOTE);
     if (code != LOFT_OK) {

@@ -58,7 +58,7 @@ const char *lofti_say_kind(uint32_t run_kind);
 
 /* The length of the UTF-8 sequence that begins at `text` (RFC 3629: shortest form, no surrogates, up to
  * U+10FFFF); 0: none does. Never looks behind a NUL. */
-unsigned lofti_say_sequence(const unsigned char *text);
+unsigned lofti_utf8_bytes(const unsigned char *text);
 /* Prints text from a file or a path; what would control a terminal, and what is no UTF-8, becomes '?'. */
 void lofti_say_foreign(FILE *out, const char *text);
 /* A fact: a word, and what printf makes of the rest, at a common column. */

@@ -9,7 +9,7 @@ static void json_string(FILE *out, const char *text)
 {
     (void)putc('"', out);
     for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
-        const unsigned length = lofti_say_sequence(at);
+        const unsigned length = lofti_utf8_bytes(at);
         if (length == 0) {
             fputs("\\ufffd", out);
             at++;

@@ -67,7 +67,7 @@ static void svg_style(FILE *out)
 static void svg_escaped(FILE *out, const char *text)
 {
     for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
-        const unsigned length = lofti_say_sequence(at);
+        const unsigned length = lofti_utf8_bytes(at);
         /* XML knows no control characters, and neither U+FFFE nor U+FFFF. */
         const bool known =
             length == 3 ? memcmp(at, "\xef\xbf\xbe", 3) != 0 && memcmp(at, "\xef\xbf\xbf", 3) != 0

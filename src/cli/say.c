@@ -79,30 +79,10 @@ const char *lofti_say_kind(uint32_t run_kind)
     return run_kind < sizeof names / sizeof names[0] ? names[run_kind] : "unknown";
 }
 
-unsigned lofti_say_sequence(const unsigned char *text)
-{
-    const unsigned lead = text[0];
-    const unsigned length = lead < 0x80                   ? 1
-                            : lead >= 0xc2 && lead < 0xe0 ? 2
-                            : lead >= 0xe0 && lead < 0xf0 ? 3
-                            : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                          : 0;
-    for (unsigned i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((lead == 0xe0 && text[1] < 0xa0) || (lead == 0xed && text[1] > 0x9f) ||
-        (lead == 0xf0 && text[1] < 0x90) || (lead == 0xf4 && text[1] > 0x8f)) {
-        return 0;
-    }
-    return length;
-}
-
 void lofti_say_foreign(FILE *out, const char *text)
 {
     for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
-        const unsigned length = lofti_say_sequence(at);
+        const unsigned length = lofti_utf8_bytes(at);
         /* U+0080 to U+009F control a terminal as the codes below 32 do. */
         const bool harmless = length > 2 || (length == 2 && (at[0] != 0xc2 || at[1] >= 0xa0)) ||
                               (length == 1 && *at >= ' ' && *at != 127);

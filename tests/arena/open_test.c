@@ -91,8 +91,11 @@ LOFT_TEST(bad_input, a_folder_a_fifo_a_link_in_its_place)
     LOFT_CHECK_SYS(symlink("nothing", link_nowhere));
     fails_with_all_flags(folder, LOFT_EINVAL, "open '");
     fails_with_all_flags(fifo, LOFT_EINVAL, "not a regular file");
-    fails_with_all_flags(link_there, LOFT_EINVAL, "symbolic link");
-    fails_with_all_flags(link_nowhere, LOFT_EINVAL, "symbolic link");
+    fails_with_all_flags(link_there, LOFT_EINVAL, "a symbolic link leads there");
+    fails_with_all_flags(link_nowhere, LOFT_EINVAL, "a symbolic link leads there");
+    loft_arena_info info = {.struct_bytes = sizeof info};
+    LOFT_CHECK_ERR(loft_file_describe(link_there, &info), LOFT_EINVAL);
+    LOFT_CHECK_CONTAINS(loft_last_error(), "a symbolic link leads there");
     open_must_fail(folder, LOFT_CREATE | LOFT_EXCLUSIVE, NULL, LOFT_EEXIST, "exists");
     open_must_fail(fifo, LOFT_CREATE | LOFT_EXCLUSIVE, NULL, LOFT_EEXIST, "exists");
     open_must_fail(link_nowhere, LOFT_CREATE | LOFT_EXCLUSIVE, NULL, LOFT_EEXIST, "exists");
@@ -291,6 +294,7 @@ LOFT_TEST(bad_input, a_superblock_that_lies)
     path = arena_file(true);
     patch_super(path, no_heap);
     fails_with_all_flags(path, LOFT_ECORRUPT, "no heap");
+    LOFT_CHECK_CONTAINS(loft_last_error(), path); /* the heap itself does not know whose it is */
     path = arena_file(true);
     patch_super(path, higher_base); /* its reserve would end above 2^47 */
     fails_with_all_flags(path, LOFT_EADDRESS, "0x7fff");

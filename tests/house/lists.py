@@ -1,8 +1,14 @@
-"""Every source file is built: it stands in the CMakeLists.txt of its folder."""
+"""Every source file is built: it stands in the CMakeLists.txt of its folder. And nothing strayed in."""
 
+import os
 import re
+import tempfile
 
-from house import files, main, read, rule
+from house import ARGS, files, main, read, rule
+
+# What the top level holds, besides names that begin with a dot.
+TOP = {"CHANGELOG.md", "CMakeLists.txt", "CMakePresets.json", "CONTRIBUTING.md", "LICENSE", "README.md",
+       "bench", "docs", "examples", "include", "lua", "script", "src", "tests"}
 
 # Where the lists for the sources below a folder are.
 LISTS = {"src/": ["src/CMakeLists.txt", "src/cli/CMakeLists.txt", "src/preload/CMakeLists.txt"],
@@ -46,6 +52,36 @@ def prove_unlisted_sources_are_seen():
     names = ["src/os/map_linux.c", "src/base/a.c", "src/base/b.c", "src/os/other.c"]
     found = missing(names, lists)
     return [] if found == names[2:] else [f"missing were said to be {found}"]
+
+
+def strays(names, folder):
+    """Names that are not the top level's, and files that no editor shows: with a byte 0."""
+    found = [f"{name}: not of the top level" for name in names
+             if not name.startswith(".") and name.split("/")[0] not in TOP]
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            if b"\0" in file.read():
+                found.append(f"{name}: not a text")
+    return found
+
+
+@rule
+def nothing_strayed_in():
+    """remove it, or let .gitignore name what a program leaves"""
+    return strays(files(), ARGS.source)
+
+
+@rule
+def prove_strays_are_seen():
+    """planted violations"""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "src"))
+        for name, content in (("notes.txt", b"text"), ("src/a.bin", b"LOFT\0"), ("src/a.c", b"int a;")):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+        found = strays(["notes.txt", "src/a.bin", "src/a.c"], folder)
+    wanted = ["notes.txt: not of the top level", "src/a.bin: not a text"]
+    return [] if found == wanted else [f"strays were said to be {found}"]
 
 
 main()
