@@ -136,6 +136,7 @@ def make(results):
         parts.append(f"## {name}\n\n{GROUPS[name]['about']}")
         parts.append("\n".join(f"    {command}" for command in group["commands"]))
         parts.append(f"It took {group['seconds']:.0f} s; other programs had {group['others_share']:.0%} of the processors" +
-                     (", so it was disturbed." if group["disturbed"] else "."))
+                     (f", and {group['disturbed_rounds']:.0%} of the rounds that notice it were hit: it was disturbed."
+                      if group["disturbed"] else "."))
         parts += [table_text(table) for table in group["tables"]]
     return "\n\n".join(parts)
