@@ -8,9 +8,9 @@ import subprocess
 # Told apart by point, dash and colour; loft's are the thick ones.
 DASHES = ["1", "(12,6)", "(4,4)", "(16,4,4,4)", "(2,6)", "(20,6)", "(8,3,2,3)"]
 POINTS = [4, 6, 8, 10, 12, 1, 2]
-LOFT_POINTS = [7, 5, 9, 13]
+LOFT_POINTS = [7, 5, 9, 13, 11, 15]
 COLOURS = ["#666666", "#b35900", "#1b7837", "#762a83", "#8c6d00", "#01665e", "#a50026"]
-LOFT_COLOURS = ["#0044cc", "#cc0066", "#007799", "#663300"]
+LOFT_COLOURS = ["#0044cc", "#cc0066", "#007799", "#663300", "#5b2a9d", "#2e6b00"]
 
 
 def curves(table):

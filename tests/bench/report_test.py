@@ -119,6 +119,13 @@ def test_plots_tell_competitors_apart():
     assert 'ylabel "time (ns)"' in script and "set xlabel" in script
 
 
+def test_no_two_competitors_of_a_table_look_alike():
+    for loft, most in ((True, 6), (False, 7)):
+        looks = plots.styles([{"name": str(at), "loft": loft} for at in range(most)], True)
+        for part in ("pointtype ", "linecolor rgb "):
+            assert len({look.split(part)[1].split()[0] for look in looks.values()}) == most, looks
+
+
 def planted_curve(source, law, noise=0.03):
     return [(x, law(x) * (1 + noise * source.gauss(0, 1))) for x in (1, 10, 100, 1000, 10000, 100000)]
 
