@@ -181,7 +181,9 @@ LOFT_TEST(store, frames_cross_the_borders_of_extents)
     loft_test_random random = {loft_test_seed()};
     world_begin(&world, false);
     world_open(&world);
-    for (int i = 0; i < 24; i++) {
+    /* How fast the journal grows depends on the seed: some need a few commits more. */
+    for (int i = 0; i < 24 || world.store.super.extent_count <= 3; i++) {
+        LOFT_CHECK_TRUE(i < 1000);
         const uint64_t pages = 1 + loft_test_random_below(&random, 400);
         for (uint64_t k = 0; k < pages; k++) {
             world_set(&world, loft_test_random_below(&random, WORLD_PAGES),
@@ -194,7 +196,6 @@ LOFT_TEST(store, frames_cross_the_borders_of_extents)
             world_check_image(&world);
         }
     }
-    LOFT_CHECK_GT_UINT(world.store.super.extent_count, 3);
     world_check(&world);
     world_check_image(&world);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
