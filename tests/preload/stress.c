@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 4096, OWN = 512, THREADS_MAX = 256 };
+enum { SLOTS = 4096, OWN = 512, THREADS_MAX = 256, LIFE_STEPS = 2000 };
 
 typedef struct block {
     uint32_t bytes, mark; /* then the pattern, to the end */
@@ -127,7 +127,7 @@ static void fork_once(block **own, uint64_t *state)
 {
     const pid_t child = fork();
     if (child == 0) {
-        for (int i = 0; i < 2000; i++) {
+        for (int i = 0; i < LIFE_STEPS / 4; i++) {
             step(own, state);
         }
         _exit(0);
@@ -160,7 +160,7 @@ static void *work(void *given)
 {
     worker *own = given;
     block *blocks[OWN] = {NULL};
-    for (int i = 0; i < 20000 && !atomic_load(&stop); i++) {
+    for (int i = 0; i < LIFE_STEPS && !atomic_load(&stop); i++) {
         step(blocks, &own->state);
     }
     if (next(&own->state) % 8 == 0) {
