@@ -94,8 +94,7 @@ static int target_open(lofti_target *target, unsigned mode)
 {
     const unsigned how = LOFTI_OPEN_WRITE | LOFTI_OPEN_NOFOLLOW;
     int error = lofti_file_open(target->path, how | LOFTI_OPEN_UNNAMED, mode, &target->file);
-    /* In a folder that was removed ext4 answers EPERM; by a name the answer tells more: ENOENT. */
-    if (error != -EOPNOTSUPP && error != -EPERM) {
+    if (error != -EOPNOTSUPP) {
         return error;
     }
     error = -EEXIST;

@@ -122,8 +122,10 @@ static int linux_open_unnamed(const char *path, int flags, mode_t mode)
     }
     /* NOFOLLOW is about the last component of `path`, which does not exist yet. */
     const int fd = openat(AT_FDCWD, folder, (flags & ~O_NOFOLLOW) | O_TMPFILE | O_RDWR, mode);
-    if (fd < 0 && errno == EISDIR) {
-        errno = EOPNOTSUPP; /* what a system says that does not know O_TMPFILE */
+    /* EISDIR: what a system says that does not know O_TMPFILE. EPERM: ext4 in a folder that was removed, where a
+     * try by a name is told more, ENOENT. */
+    if (fd < 0 && (errno == EISDIR || errno == EPERM)) {
+        errno = EOPNOTSUPP;
     }
     return fd;
 }

@@ -63,6 +63,8 @@ LOFT_TEST(arena_snapshot_edge, a_path_leads_from_where_the_process_is_now)
         LOFT_CHECK_ERR(loft_arena_snapshot(arena, "copy", flags, NULL, NULL), LOFT_ENOENT);
         LOFT_CHECK_CONTAINS(loft_last_error(), "'copy'");
     }
+    loft_arena *other = NULL;
+    LOFT_CHECK_ERR(loft_arena_open("copy", LOFT_CREATE, NULL, &other), LOFT_ENOENT);
     LOFT_CHECK_SYS(chdir(loft_test_folder()));
     has_nodes("data", 3);
     close_arena(arena);
