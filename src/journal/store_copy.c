@@ -26,7 +26,7 @@
 #include "os/map.h"
 
 enum {
-    COPY_WINDOW_BYTES = 8 << 20, /* handed to the device at once */
+    COPY_WINDOW_BYTES = 1 << 20, /* handed to the device at once: docs/decisions.md */
     COPY_REPORT_BYTES = 1 << 20  /* how often progress is told */
 };
 
