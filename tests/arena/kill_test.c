@@ -19,13 +19,17 @@ typedef struct progress {
     _Atomic uint64_t begun, returned, opened;
 } progress;
 
+enum {
+    MOMENTS_MAX = 50, /* times as long as usual a kill waits at most */
+    ROUNDS_MORE = 250 /* for a first commit */
+};
+
 typedef struct kill_run {
     const char *path;
     uint64_t seed;
     progress *shared;
     loft_test_random random;
     table_model model;
-    uint64_t moments;              /* how many times as long as usual a kill waits */
     uint64_t in_progress, in_open; /* what the kills met */
 } kill_run;
 
@@ -70,7 +74,7 @@ _Noreturn static void child_runs(kill_run *run, uint64_t round)
 }
 
 /* Some kills come while the file is opened, some at any time within the first commits, some later. */
-static void wait_a_moment(kill_run *run)
+static void wait_a_moment(kill_run *run, uint64_t moments)
 {
     const uint64_t kind = loft_test_random_below(&run->random, 8);
     while (kind != 0 && atomic_load(&run->shared->opened) == 0) {
@@ -79,7 +83,7 @@ static void wait_a_moment(kill_run *run)
         LOFT_CHECK_EQ_INT(waitpid(-1, NULL, WNOHANG), 0); /* it must not end by itself */
     }
     const uint64_t nanoseconds =
-        run->moments * loft_test_random_below(&run->random, kind < 6 ? 4000000 : 12000000);
+        moments * loft_test_random_below(&run->random, kind < 6 ? 4000000 : 12000000);
     const struct timespec pause = {0, (long)nanoseconds};
     (void)nanosleep(&pause, NULL);
 }
@@ -107,13 +111,16 @@ static void compare(kill_run *run, bool writing)
 
 static void one_round(kill_run *run, uint64_t round)
 {
+    /* Where a flush takes longer than the longest moment no round gets to its first commit: moments grow until one
+     * does, to 0.6 s. */
+    const uint64_t grown = round / 50 < MOMENTS_MAX ? 1 + round / 50 : MOMENTS_MAX;
     atomic_store(&run->shared->opened, 0);
     const pid_t child = fork();
     LOFT_CHECK_SYS(child);
     if (child == 0) {
         child_runs(run, round);
     }
-    wait_a_moment(run);
+    wait_a_moment(run, run->model.commit == 0 ? grown : 1);
     int status = 0;
     LOFT_CHECK_SYS(kill(child, SIGKILL));
     LOFT_CHECK_EQ_INT(waitpid(child, &status, 0), child);
@@ -129,9 +136,10 @@ static void kill_often(uint64_t rounds, uint64_t part)
     run.shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     LOFT_CHECK_TRUE(run.shared != MAP_FAILED);
     close_arena(new_arena("data"));
-    /* Where a flush takes longer than the longest moment, no round gets to its first commit: moments grow until one does. */
-    for (uint64_t round = 0; round < rounds || run.model.commit == 0; round++) {
-        run.moments = 1 + (run.model.commit == 0 ? round / 50 : 0);
+    for (uint64_t round = 0; round < rounds + ROUNDS_MORE; round++) {
+        if (round >= rounds && run.model.commit > 0) {
+            break;
+        }
         one_round(&run, round);
     }
     printf("%ju rounds, %ju commits; killed in %ju commits and %ju openings\n", (uintmax_t)rounds,

@@ -160,7 +160,7 @@ def test_the_page_tells_cold_noise_and_growth():
 def test_markdown_has_every_row_and_who_is_absent():
     text = markdown.make(planted(1))
     for words in ("| work 3, ns |", "| many, ns, more is better |", "gone <one> did not take part: it is not installed",
-                  "Growth of the time", "it was disturbed", "work 3: loft at 1.50 × peer"):
+                  "Growth of the time", "of the rounds that notice it were hit: it was disturbed", "work 3: loft at 1.50 × peer"):
         assert words in text, words
 
 

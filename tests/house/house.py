@@ -55,8 +55,7 @@ def walk():
     """The same for an unpacked archive, which git does not know."""
     found = []
     for folder, folders, names in os.walk(ARGS.source):
-        folders[:] = [name for name in folders
-                      if name not in ("build", "results", ".git", "__pycache__")]
+        folders[:] = [name for name in folders if name not in ("build", ".git", "__pycache__")]
         found += [os.path.relpath(os.path.join(folder, name), ARGS.source) for name in names]
     return found
 
