@@ -137,6 +137,26 @@ lofti_verdict lofti_frame_validate(const lofti_frame *frame, const lofti_super *
     return frame_ok;
 }
 
+void lofti_frame_mark(lofti_frame *block, const lofti_super *super)
+{
+    block->magic = LOFTI_FRAME_MAGIC;
+    block->kind = LOFTI_FRAME_MARK;
+    block->frame_bytes = LOFTI_PAGE_BYTES;
+    block->used_bytes = sizeof *block;
+    block->salt = super->salt;
+    block->chain = super->salt;
+    block->sequence = super->sequence;
+    block->frontier = super->frontier;
+    block->file_bytes = super->file_bytes;
+    block->hash = lofti_frame_hash(block);
+}
+
+bool lofti_frame_is_mark(const lofti_frame *block)
+{
+    return block->magic == LOFTI_FRAME_MAGIC && block->kind == LOFTI_FRAME_MARK &&
+           block->frame_bytes == LOFTI_PAGE_BYTES && block->hash == lofti_frame_hash(block);
+}
+
 uint64_t lofti_frame_hash(const lofti_frame *frame)
 {
     const uint8_t *bytes = (const uint8_t *)frame;

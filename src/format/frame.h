@@ -30,7 +30,8 @@
 
 enum lofti_frame_kind {
     LOFTI_FRAME_COMMIT = 1, /* pages of a commit */
-    LOFTI_FRAME_SEAL = 2    /* full images of all pages whose newest record is a delta (C4) */
+    LOFTI_FRAME_SEAL = 2,   /* full images of all pages whose newest record is a delta (C4) */
+    LOFTI_FRAME_MARK = 3    /* counts for nothing: where an empty epoch began */
 };
 
 enum lofti_frame_flags {
@@ -109,6 +110,11 @@ lofti_verdict lofti_frame_validate_header(const lofti_frame *frame,
 /* Judges the whole frame, whose header was judged: F5 and every record. `super` tells which pages are
  * the journal's own and must not be written. */
 lofti_verdict lofti_frame_validate(const lofti_frame *frame, const lofti_super *super);
+
+/* A mark is one block at position 0 that ends the journal like zeros, and tells whoever finds another epoch's superblock
+ * that a newer one was there. `block`: LOFTI_PAGE_BYTES of zeros. */
+void lofti_frame_mark(lofti_frame *block, const lofti_super *super);
+bool lofti_frame_is_mark(const lofti_frame *block);
 
 /* Hash of a frame that is complete in memory but for its hash field. */
 uint64_t lofti_frame_hash(const lofti_frame *frame);

@@ -155,6 +155,19 @@ void lofti_append_accept(lofti_store *store)
     draft->count = 0;
 }
 
+int lofti_append_break(lofti_store *store)
+{
+    const uint64_t off = lofti_log_file_off(&store->super, store->position);
+    if (off == 0) {
+        return 0; /* the journal is full: nothing lies behind it */
+    }
+    memset(store->frame, 0, LOFTI_PAGE_BYTES);
+    if (store->position == 0) {
+        lofti_frame_mark(store->frame, &store->super); /* what an older epoch had here is gone */
+    }
+    return lofti_file_write(&store->file, store->frame, LOFTI_PAGE_BYTES, off);
+}
+
 void lofti_append_drop(lofti_store *store)
 {
     lofti_store_draft *draft = &store->draft;
@@ -162,12 +175,7 @@ void lofti_append_drop(lofti_store *store)
         /* A write that answered an error may be whole in the cache. Break its first block, so that no
          * later flush makes a commit count that was reported as failed. If that fails too, the next
          * commit's frames take the same place. */
-        memset(store->frame, 0, LOFTI_PAGE_BYTES);
-        const lofti_extent first = {lofti_log_file_off(&store->super, store->position),
-                                    LOFTI_PAGE_BYTES};
-        if (first.off != 0) {
-            (void)lofti_file_write(&store->file, store->frame, first.bytes, first.off);
-        }
+        (void)lofti_append_break(store);
     }
     store->dirt_framed = store->dirt_framed || (draft->written && store->dirt_end != 0);
     draft->count = 0;
@@ -280,7 +288,7 @@ int lofti_store_scan(lofti_store *store)
  * A slot that holds no superblock was never written, was torn by a crash, or was damaged later. Torn, it
  * never counted, and the newest of the others describes the file. Damaged, it may have begun an epoch, or
  * added an extent, whose commits the others do not know. Frames betray it: none is written before the
- * superblock of its epoch and extent is on the device. */
+ * superblock of its epoch and extent is on the device. So does the mark of an epoch that is still empty. */
 
 /* Follows the frames of one epoch from `position`. `copy`: its first commit is recovery's copy, which is there
  * before its superblock is (and, if an earlier flush failed, holds commits that the old epoch lacks on the
@@ -303,8 +311,8 @@ static int lost_walk(lofti_store *store, uint64_t position, uint64_t salt, uint6
             return LOFT_OK;
         }
         const bool newer = !copy && frame->sequence > store->sequence;
-        if (frame->frame_bytes > room_bytes) {
-            *lost = newer; /* it ends in an extent that nobody names */
+        if (frame->frame_bytes > room_bytes || (newer && salt != store->super.salt)) {
+            *lost = newer; /* it ends in an extent, or is of an epoch, that nobody names */
             return LOFT_OK;
         }
         code =
@@ -332,9 +340,14 @@ static int lost_epoch(lofti_store *store, uint64_t position, bool copy, bool *lo
     }
     const int code = lofti_log_read(store, position, store->frame, LOFTI_PAGE_BYTES);
     const uint64_t salt = store->frame->salt;
-    return code != LOFT_OK || salt == store->super.salt
-               ? code
-               : lost_walk(store, position, salt, salt, copy, lost);
+    if (code != LOFT_OK || salt == store->super.salt) {
+        return code;
+    }
+    if (lofti_frame_is_mark(store->frame)) {
+        *lost = store->frame->sequence > store->sequence;
+        return LOFT_OK;
+    }
+    return lost_walk(store, position, salt, salt, copy, lost);
 }
 
 int lofti_store_scan_lost(lofti_store *store, bool *lost)

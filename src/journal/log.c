@@ -26,11 +26,11 @@ uint64_t lofti_log_total_bytes(const lofti_super *super)
 static lofti_extent log_piece(const lofti_super *super, uint64_t position, uint64_t bytes)
 {
     uint32_t i = 0;
-    while (i < super->extent_count && position >= super->extents[i].bytes) {
+    while (position >= super->extents[i].bytes) {
         position -= super->extents[i].bytes;
         i++;
+        LOFTI_CHECK(i < super->extent_count);
     }
-    LOFTI_CHECK(i < super->extent_count);
     return (lofti_extent){super->extents[i].off + position,
                           lofti_arith_min(bytes, super->extents[i].bytes - position)};
 }
@@ -38,6 +38,18 @@ static lofti_extent log_piece(const lofti_super *super, uint64_t position, uint6
 uint64_t lofti_log_file_off(const lofti_super *super, uint64_t position)
 {
     return position < lofti_log_total_bytes(super) ? log_piece(super, position, 1).off : 0;
+}
+
+lofti_extent lofti_log_extent_behind(const lofti_super *super, uint64_t off)
+{
+    lofti_extent next = {0, 0};
+    for (uint32_t i = 0; i < super->extent_count; i++) {
+        const lofti_extent *extent = &super->extents[i];
+        if (extent->off + extent->bytes > off && (next.bytes == 0 || extent->off < next.off)) {
+            next = *extent;
+        }
+    }
+    return next;
 }
 
 int lofti_log_read(const lofti_store *store, uint64_t position, void *data, uint64_t bytes)
@@ -146,8 +158,10 @@ void lofti_store_tidy(lofti_store *store)
         return; /* in use, or not touched by this handle */
     }
     lofti_log_trim(store, LOFTI_STORE_PREPARED_BYTES);
-    memset(store->frame, 0, LOFTI_STORE_PREPARED_BYTES);
     if (store->high > 0) {
+        memset(store->frame, 0, LOFTI_STORE_PREPARED_BYTES);
+        /* The epoch before is no longer there to be found instead of this one if this superblock is damaged. */
+        lofti_frame_mark(store->frame, &store->super);
         (void)lofti_log_write(store, 0, store->frame, store->high);
     }
     store->high = 0;

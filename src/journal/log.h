@@ -12,6 +12,8 @@
 uint64_t lofti_log_total_bytes(const lofti_super *super);
 /* Where a position lies in the file; for sentences. */
 uint64_t lofti_log_file_off(const lofti_super *super, uint64_t position);
+/* The first extent that ends behind `off` in the file; a zero one if there is none. */
+lofti_extent lofti_log_extent_behind(const lofti_super *super, uint64_t off);
 /* What lies behind the end of the file reads as zeros. */
 int lofti_log_read(const lofti_store *store, uint64_t position, void *data, uint64_t bytes);
 int lofti_log_write(lofti_store *store, uint64_t position, const void *data, uint64_t bytes);
@@ -53,6 +55,8 @@ int lofti_append_finish(lofti_store *store, const lofti_super *super, uint64_t s
                         uint64_t frontier);
 /* Moves the draft's records into the index; its room was reserved, so this cannot fail. */
 void lofti_append_accept(lofti_store *store);
+/* Writes a block that is no frame of a commit where the next one will begin. 0 or a negative errno value. */
+int lofti_append_break(lofti_store *store);
 /* Forgets the draft, and makes sure that what was written of it never counts. */
 void lofti_append_drop(lofti_store *store);
 

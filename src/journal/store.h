@@ -187,7 +187,7 @@ int lofti_store_punch(lofti_store *store, uint64_t off, uint64_t bytes);
 /* After the last of them, before the next commit: flushes what they did. */
 int lofti_store_punched(lofti_store *store);
 
-/* Leaves no content in an empty journal, and no more blocks than a new file has. For a clean close; does nothing
+/* Leaves no content in an empty journal, but the mark of its epoch, and no more blocks than a new file has. For a clean close; does nothing
  * while the journal is in use. Not flushed, and failing costs space only. */
 void lofti_store_tidy(lofti_store *store);
 

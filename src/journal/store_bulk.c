@@ -45,19 +45,6 @@ static bool page_is_zero(const uint8_t *page)
     return first == 0 && memcmp(page, page + sizeof first, LOFTI_PAGE_BYTES - sizeof first) == 0;
 }
 
-/* The first extent of the journal that ends behind `off`; a zero one if there is none. */
-static lofti_extent extent_behind(const lofti_super *super, uint64_t off)
-{
-    lofti_extent next = {0, 0};
-    for (uint32_t i = 0; i < super->extent_count; i++) {
-        const lofti_extent *extent = &super->extents[i];
-        if (extent->off + extent->bytes > off && (next.bytes == 0 || extent->off < next.off)) {
-            next = *extent;
-        }
-    }
-    return next;
-}
-
 /* --- Dirt ---------------------------------------------------------------------------------------- */
 
 static uint64_t dirt_start(const lofti_store *store)
@@ -78,7 +65,7 @@ static lofti_extent dirt_next(const lofti_store *store, uint64_t off, uint64_t e
         if (found > 0) {
             data = lofti_arith_max(off, lofti_arith_down((uint64_t)found, LOFTI_PAGE_BYTES));
         }
-        const lofti_extent journal = extent_behind(&store->super, data);
+        const lofti_extent journal = lofti_log_extent_behind(&store->super, data);
         if (journal.bytes != 0 && journal.off <= data) {
             off = journal.off + journal.bytes;
             continue;
@@ -117,11 +104,7 @@ static int dirt_disown(lofti_store *store)
     if (!store->dirt_framed || LOFTI_FAULT(DIRT_FRAMED)) {
         return LOFT_OK;
     }
-    memset(store->frame, 0, LOFTI_PAGE_BYTES);
-    const lofti_extent block = {lofti_log_file_off(&store->super, store->position),
-                                LOFTI_PAGE_BYTES};
-    const int error =
-        block.off != 0 ? lofti_file_write(&store->file, store->frame, block.bytes, block.off) : 0;
+    const int error = lofti_append_break(store);
     if (error != 0) {
         return lofti_status_system(error, "clear", store->path);
     }

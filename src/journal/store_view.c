@@ -11,6 +11,7 @@
 #include "base/arith.h"
 #include "base/status.h"
 #include "journal/copy.h"
+#include "journal/log.h"
 #include "os/map.h"
 
 enum {
@@ -82,19 +83,6 @@ void lofti_view_end(lofti_store *view)
 
 /* --- Data and holes -------------------------------------------------------------------------------- */
 
-/* The journal's extent at or behind `off`; a zero one if there is none. */
-static lofti_extent extent_behind(const lofti_super *super, uint64_t off)
-{
-    lofti_extent next = {0, 0};
-    for (uint32_t i = 0; i < super->extent_count; i++) {
-        const lofti_extent *extent = &super->extents[i];
-        if (extent->off + extent->bytes > off && (next.bytes == 0 || extent->off < next.off)) {
-            next = *extent;
-        }
-    }
-    return next;
-}
-
 /* Where data begins at or behind `off`: `off` itself where the file system does not tell. UINT64_MAX: nowhere. */
 static uint64_t data_start(const lofti_file *file, uint64_t off, int *error)
 {
@@ -119,7 +107,7 @@ bool lofti_copy_next_data(const lofti_store *view, uint64_t off, uint64_t end, l
         if (data >= end) {
             return false;
         }
-        const lofti_extent journal = extent_behind(&view->super, data);
+        const lofti_extent journal = lofti_log_extent_behind(&view->super, data);
         if (journal.bytes != 0 && journal.off <= data) {
             off = journal.off + journal.bytes;
             continue;

@@ -354,3 +354,26 @@ LOFT_TEST(frame, random_mutations_are_judged_without_harm)
     LOFT_CHECK_GT_UINT(accepted, 1000);
     LOFT_CHECK_LT_UINT(accepted, 20000);
 }
+
+/* A mark ends the journal as zeros do, and no bit of its header can change. */
+LOFT_TEST(frame, a_mark_counts_for_nothing_and_is_known)
+{
+    lofti_super named = super;
+    named.salt = expect.salt;
+    named.sequence = 6;
+    memset(&frame, 0, sizeof frame);
+    LOFT_CHECK_FALSE(lofti_frame_is_mark(&frame.head));
+    lofti_frame_mark(&frame.head, &named);
+    LOFT_CHECK_TRUE(lofti_frame_is_mark(&frame.head));
+    LOFT_CHECK_EQ_UINT(frame.head.sequence, 6);
+    const lofti_frame_expect first = {
+        .salt = named.salt, .chain = named.salt, .sequence = named.sequence};
+    const lofti_verdict verdict = lofti_frame_validate_header(&frame.head, &first, ROOM);
+    LOFT_CHECK_EQ_INT(verdict.code, LOFT_ECORRUPT);
+    LOFT_CHECK_EQ_STR(verdict.reason, "unknown frame kind");
+    for (size_t bit = 0; bit < sizeof frame.head * 8; bit++) {
+        frame.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        LOFT_CHECK_FALSE(lofti_frame_is_mark(&frame.head));
+        frame.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}

@@ -25,33 +25,9 @@ static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
     }
 }
 
-/* As world_commit, with the pages from CALLS_BULK_FIRST on at once. */
 static int commit_bulk(void)
 {
-    static uint8_t pages[CALLS_BULK_PAGES][WORLD_PAGE_BYTES];
-    uint8_t content[WORLD_PAGE_BYTES];
-    int code = lofti_store_begin(&world.store);
-    for (uint64_t i = 0; i < CALLS_BULK_FIRST && code == LOFT_OK; i++) {
-        if (world.working[i] != world.committed[i]) {
-            world_content(i, world.working[i], content);
-            code = lofti_store_page(&world.store, WORLD_FIRST_PAGE + i, content);
-        }
-    }
-    for (uint64_t i = 0; i < CALLS_BULK_PAGES; i++) {
-        world_content(CALLS_BULK_FIRST + i, world.working[CALLS_BULK_FIRST + i], pages[i]);
-    }
-    if (code == LOFT_OK) {
-        code = lofti_store_bulk(&world.store, WORLD_FIRST_PAGE + CALLS_BULK_FIRST, pages,
-                                CALLS_BULK_PAGES);
-    }
-    if (code == LOFT_OK) {
-        code = lofti_store_commit(&world.store, world.frontier);
-    }
-    if (code == LOFT_OK) {
-        memcpy(world.committed, world.working, sizeof world.committed);
-    }
-    lofti_store_verify(&world.store);
-    return code;
+    return world_commit_bulk(&world, CALLS_BULK_FIRST, CALLS_BULK_PAGES);
 }
 
 /* A first chunk that is committed, and `pending` commits that are not flushed; the second chunk is new. */

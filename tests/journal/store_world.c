@@ -128,6 +128,34 @@ int world_commit_with(store_world *world, uint64_t again, uint64_t again_end)
 
 int world_commit(store_world *world) { return world_commit_with(world, 0, 0); }
 
+int world_commit_bulk(store_world *world, uint64_t first, uint64_t count)
+{
+    static uint8_t pages[WORLD_BULK_PAGES][WORLD_PAGE_BYTES];
+    uint8_t content[WORLD_PAGE_BYTES];
+    LOFT_CHECK_LE_UINT(count, WORLD_BULK_PAGES);
+    int code = lofti_store_begin(&world->store);
+    for (uint64_t i = 0; i < first && code == LOFT_OK; i++) {
+        if (world->working[i] != world->committed[i]) {
+            world_content(i, world->working[i], content);
+            code = lofti_store_page(&world->store, WORLD_FIRST_PAGE + i, content);
+        }
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        world_content(first + i, world->working[first + i], pages[i]);
+    }
+    if (code == LOFT_OK) {
+        code = lofti_store_bulk(&world->store, WORLD_FIRST_PAGE + first, pages, count);
+    }
+    if (code == LOFT_OK) {
+        code = lofti_store_commit(&world->store, world->frontier);
+    }
+    if (code == LOFT_OK) {
+        memcpy(world->committed, world->working, sizeof world->committed);
+    }
+    lofti_store_verify(&world->store);
+    return code;
+}
+
 void world_drop(store_world *world)
 {
     memcpy(world->working, world->committed, sizeof world->working);
@@ -224,4 +252,15 @@ uint64_t world_file_bytes(const store_world *world)
     LOFT_CHECK_EQ_INT(lofti_file_info_get(&file, &info), 0);
     LOFT_CHECK_EQ_INT(lofti_file_close(&file), 0);
     return info.bytes;
+}
+
+void world_break_newest(const store_world *world)
+{
+    static lofti_super slots[LOFTI_SUPER_SLOTS];
+    uint32_t newest = 0;
+    world_read_file(world, 0, slots, sizeof slots);
+    LOFT_CHECK_EQ_INT(lofti_super_choose(slots, false, &newest).code, LOFT_OK);
+    slots[newest].sequence ^= 4;
+    world_write_file(world, (uint64_t)newest * LOFTI_SUPER_BYTES, &slots[newest],
+                     sizeof slots[newest]);
 }

@@ -16,7 +16,8 @@ enum {
     WORLD_PAGE_BYTES = 4096,
     WORLD_PAGES = 1536, /* in the heap's first two chunks; more than five frames of whole pages */
     WORLD_FIRST_PAGE = 1024,
-    WORLD_CHUNKS = 2
+    WORLD_CHUNKS = 2,
+    WORLD_BULK_PAGES = 512
 };
 #define WORLD_BASE ((uint64_t)0x180000000000)
 
@@ -46,6 +47,9 @@ void world_set(store_world *world, uint64_t page, uint64_t stamp);
  * again_end) are logged whether they changed or not. */
 int world_commit_with(store_world *world, uint64_t again, uint64_t again_end);
 int world_commit(store_world *world);
+/* The same, with the pages [first, first + count), the last that changed, at once and so behind the frontier in place. At
+ * most WORLD_BULK_PAGES. */
+int world_commit_bulk(store_world *world, uint64_t first, uint64_t count);
 void world_drop(store_world *world); /* working = committed */
 
 /* Every page reads as `stamps` say. */
@@ -60,6 +64,8 @@ void world_copy(store_world *world, const char *path);
 void world_read_file(const store_world *world, uint64_t off, void *data, size_t bytes);
 void world_write_file(const store_world *world, uint64_t off, const void *data, size_t bytes);
 uint64_t world_file_bytes(const store_world *world);
+/* Makes the superblock with the highest generation one that does not count. */
+void world_break_newest(const store_world *world);
 const lofti_file_ops *world_ops(const store_world *world); /* without faults */
 
 #endif
