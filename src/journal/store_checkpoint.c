@@ -97,9 +97,7 @@ typedef struct apply_run {
 
 static int apply_flush_run(lofti_store *store, apply_run *run)
 {
-    if (run->count == 0) {
-        return LOFT_OK;
-    }
+    LOFTI_CHECK(run->count > 0); /* there is a journal, so there are pages */
     const int error = lofti_file_write(&store->file, store->frame, run->count * LOFTI_PAGE_BYTES,
                                        run->first_idx * LOFTI_PAGE_BYTES);
     run->count = 0;

@@ -138,7 +138,9 @@ int lofti_store_super_write(lofti_store *store, const lofti_super *next, const c
     const int code = LOFTI_FAULT(REWIND_EARLY) ? LOFT_OK : lofti_store_flush(store, operation);
     if (code == LOFT_OK) {
         store->super = *sealed;
-        store->slot_before = target == store->slot_good ? store->slot_before : store->slot_good;
+        if (!LOFTI_FAULT(SUPER_OVER_NEWEST)) {
+            store->slot_before = store->slot_good;
+        }
         store->slot_good = target;
         store->super_stale = false;
     }
