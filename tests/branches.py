@@ -7,8 +7,8 @@ its other side ends the program. Every other branch must be taken, or stand in E
 
     file <tab> the line's text <tab> reason
 
-Ends with 1 if a branch is neither taken nor listed, and if an entry of the list excuses nothing: its line is no longer
-there, or all of its branches are taken.
+An entry excuses one line. Ends with 1 if a branch is neither taken nor listed, and if an entry of the list excuses
+nothing: its line is no longer there, or all of its branches are taken.
 """
 import json
 import re
@@ -58,7 +58,7 @@ def main(report, list_path):
             if untaken == 0:
                 continue
             key = file["file"], source[number - 1].strip()
-            if key in exceptions:
+            if key in exceptions and key not in used:
                 used.add(key)
                 excused += untaken
             else:
