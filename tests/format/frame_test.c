@@ -256,6 +256,24 @@ LOFT_TEST(frame, records_are_counted)
     }
 }
 
+/* The padding of the last record is behind the end, and so would be the next record. */
+LOFT_TEST(frame, a_record_behind_one_whose_padding_is_cut_is_refused)
+{
+    static const uint8_t run[] = {16, 0, 1, 0, 7};
+    frame_begin();
+    (void)frame_add(1024, LOFTI_RECORD_DELTA, run, sizeof run);
+    frame.head.used_bytes = sizeof(lofti_frame) + sizeof(lofti_record) + sizeof run;
+    for (uint32_t records = 1; records <= 2; records++) {
+        frame.head.record_count = records;
+        frame_end();
+        LOFT_CHECK_EQ_INT(judge_header(), LOFT_OK);
+        const lofti_verdict verdict = lofti_frame_validate(&frame.head, &super);
+        LOFT_CHECK_EQ_INT(verdict.code, LOFT_ECORRUPT);
+        LOFT_CHECK_EQ_STR(verdict.reason, records == 1 ? "bytes behind the last record"
+                                                       : "fewer records than counted");
+    }
+}
+
 LOFT_TEST(frame, one_without_records_says_nothing_and_is_refused)
 {
     frame_begin();
