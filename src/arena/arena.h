@@ -169,6 +169,10 @@ int lofti_track_note(loft_arena *arena, uint64_t page_idx, const uint8_t *page);
 /* What the last lofti_track_changed reported is durable (or undone). Without this call the next one reports
  * every private page. */
 void lofti_track_settled(loft_arena *arena);
+/* For a rollback: the pages that lofti_track_changed would report, to an fn that gives them their committed content; then
+ * that it did, to so many pages. */
+int lofti_track_undo(loft_arena *arena, lofti_track_fn *fn, void *context);
+void lofti_track_undone(loft_arena *arena, uint64_t count);
 
 /* Whether at least `least_bytes` of [off, end) are private. */
 bool lofti_track_many(loft_arena *arena, uint64_t off, uint64_t end, uint64_t least_bytes);

@@ -25,16 +25,20 @@ typedef struct commit_capture {
 } commit_capture;
 
 /* Pages that are marked as nobody's cannot be read as they lie: one by one then (heap/annotate.h). */
-static int capture_bulk(loft_arena *arena, uint64_t page_idx, const uint8_t *pages, uint64_t count)
+static int capture_pages(commit_capture *capture, uint64_t page_idx, const uint8_t *pages,
+                         uint64_t count)
 {
+    lofti_store *store = &capture->arena->store;
+    int (*const take)(lofti_store *, uint64_t, const void *, uint64_t) =
+        capture->bulk ? lofti_store_bulk : lofti_store_pages;
     if (!LOFTI_ANNOTATE) {
-        return lofti_store_bulk(&arena->store, page_idx, pages, count);
+        return take(store, page_idx, pages, count);
     }
     int code = LOFT_OK;
     for (uint64_t i = 0; i < count && code == LOFT_OK; i++) {
         lofti_annotate_scratch scratch;
-        code = lofti_store_bulk(&arena->store, page_idx + i,
-                                lofti_annotate_read(&scratch, pages + i * LOFTI_PAGE_BYTES), 1);
+        code = take(store, page_idx + i,
+                    lofti_annotate_read(&scratch, pages + i * LOFTI_PAGE_BYTES), 1);
     }
     return code;
 }
@@ -42,19 +46,12 @@ static int capture_bulk(loft_arena *arena, uint64_t page_idx, const uint8_t *pag
 static int capture_run(void *context, uint64_t page_idx, uint8_t *pages, uint64_t count)
 {
     commit_capture *capture = context;
-    loft_arena *arena = capture->arena;
     if (capture->verify.seen != NULL) {
         lofti_verify_seen(&capture->verify, page_idx, count);
     }
-    int code = capture->bulk ? capture_bulk(arena, page_idx, pages, count) : LOFT_OK;
+    int code = capture_pages(capture, page_idx, pages, count);
     for (uint64_t i = 0; i < count && code == LOFT_OK; i++) {
-        const uint8_t *page = pages + i * LOFTI_PAGE_BYTES;
-        lofti_annotate_scratch scratch;
-        if (!capture->bulk) {
-            code =
-                lofti_store_page(&arena->store, page_idx + i, lofti_annotate_read(&scratch, page));
-        }
-        code = code == LOFT_OK ? lofti_track_note(arena, page_idx + i, page) : code;
+        code = lofti_track_note(capture->arena, page_idx + i, pages + i * LOFTI_PAGE_BYTES);
     }
     return code;
 }
@@ -242,27 +239,31 @@ int loft_arena_checkpoint(loft_arena *arena)
 
 /* --- Rollback ------------------------------------------------------------------------------- */
 
-static int restore_page(loft_arena *arena, uint64_t page_idx, uint8_t *page)
-{
-    if (LOFTI_FAULT(ROLLBACK_DROPS) &&
-        (arena->chunk_states[page_idx * LOFTI_PAGE_BYTES / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND) ==
-            LOFTI_CHUNK_ANON) {
-        memset(page, 0, LOFTI_PAGE_BYTES);
-        return LOFT_OK;
-    }
-    /* C9: from base image and newest record, whatever kind of memory it is now. */
-    const int code = lofti_store_read_page(&arena->store, page_idx, page);
-    return code == LOFT_OK ? lofti_track_note(arena, page_idx, page) : code;
-}
+typedef struct rollback_run {
+    loft_arena *arena;
+    uint64_t restored; /* pages */
+} rollback_run;
 
 static int restore_run(void *context, uint64_t page_idx, uint8_t *pages, uint64_t count)
 {
-    loft_arena *arena = context;
+    rollback_run *run = context;
+    loft_arena *arena = run->arena;
     const uint64_t end_idx = arena->store.frontier / LOFTI_PAGE_BYTES;
-    int code = LOFT_OK;
-    /* Chunks behind the frontier are given back as a whole. */
-    for (uint64_t i = 0; i < count && page_idx + i < end_idx && code == LOFT_OK; i++) {
-        code = restore_page(arena, page_idx + i, pages + i * LOFTI_PAGE_BYTES);
+    if (page_idx >= end_idx) {
+        return LOFT_OK; /* chunks behind the frontier are given back as a whole */
+    }
+    count = lofti_arith_min(count, end_idx - page_idx);
+    run->restored += count;
+    if (LOFTI_FAULT(ROLLBACK_DROPS) &&
+        (arena->chunk_states[page_idx * LOFTI_PAGE_BYTES / LOFTI_CHUNK_BYTES] & LOFTI_CHUNK_KIND) ==
+            LOFTI_CHUNK_ANON) {
+        memset(pages, 0, count * LOFTI_PAGE_BYTES);
+        return LOFT_OK;
+    }
+    /* C9: from base images and newest records, whatever kind of memory it is now. */
+    int code = lofti_store_read_pages(&arena->store, page_idx, pages, count);
+    for (uint64_t i = 0; i < count && code == LOFT_OK; i++) {
+        code = lofti_track_note(arena, page_idx + i, pages + i * LOFTI_PAGE_BYTES);
     }
     return code;
 }
@@ -274,7 +275,8 @@ static int rollback_locked(loft_arena *arena)
         return code;
     }
     lofti_annotate_forget(arena->heap); /* pages are read and written as a whole */
-    code = lofti_track_changed(arena, restore_run, arena);
+    rollback_run run = {arena, 0};
+    code = lofti_track_undo(arena, restore_run, &run);
     if (code == LOFT_OK) {
         code = lofti_space_shrink(arena, arena->store.frontier);
     }
@@ -286,7 +288,7 @@ static int rollback_locked(loft_arena *arena)
         arena->store.state = LOFTI_STORE_POISONED;
         return code;
     }
-    lofti_track_settled(arena);
+    lofti_track_undone(arena, run.restored);
     return LOFT_OK;
 }
 

@@ -29,6 +29,10 @@
 #include "heap/annotate.h"
 #include "os/dirty.h"
 
+/* What a rollback stored counts as changed. The next commit compares a few such pages (2 us each); for more of them all
+ * that is watched is protected anew (2 ns for each page of the heap). */
+#define TRACK_FORGET_PAGES 100u
+
 typedef struct track_scan {
     loft_arena *arena;
     lofti_track_fn *fn;
@@ -178,6 +182,14 @@ static int scan_watched(void *context, uint64_t off, uint64_t bytes, int state)
     return lofti_watch_take(scan->arena->base + off, bytes, scan_pages, scan);
 }
 
+/* The same, and what is reported stays as it is. */
+static int look_watched(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    track_scan *scan = context;
+    (void)state;
+    return lofti_watch_look(scan->arena->base + off, bytes, scan_pages, scan);
+}
+
 static int take_nothing(void *context, void *start, size_t bytes)
 {
     (void)context;
@@ -194,25 +206,28 @@ static int arm_watched(void *context, uint64_t off, uint64_t bytes, int state)
     return lofti_watch_take(scan->arena->base + off, bytes, take_nothing, NULL);
 }
 
-static int changed_wp_async(track_scan *scan)
+/* For a rollback nothing needs to be armed: it stores to all that is reported. */
+static int changed_wp_async(track_scan *scan, bool arm)
 {
-    if (scan->arena->track_lost) {
-        const int code = lofti_space_each_span(scan->arena, arm_watched, scan);
-        return code == LOFT_OK ? lofti_space_each_span(scan->arena, scan_private, scan) : code;
+    loft_arena *arena = scan->arena;
+    int code = LOFT_OK;
+    if (arena->track_lost) {
+        code = arm ? lofti_space_each_span(arena, arm_watched, scan) : LOFT_OK;
+        return code == LOFT_OK ? lofti_space_each_span(arena, scan_private, scan) : code;
     }
-    scan->arena->track_lost =
-        true; /* until settled: what the take reports is forgotten by the kernel */
-    const int code = lofti_space_each_span(scan->arena, scan_missed, scan);
-    return code == LOFT_OK ? lofti_space_each_span(scan->arena, scan_watched, scan) : code;
+    arena->track_lost = true; /* until settled: what the take reports is forgotten by the kernel */
+    code = lofti_space_each_span(arena, scan_missed, scan);
+    return code == LOFT_OK ? lofti_space_each_span(arena, arm ? scan_watched : look_watched, scan)
+                           : code;
 }
 
 /* --- Both ---------------------------------------------------------------------------------------- */
 
-static int track_scanned(loft_arena *arena, lofti_track_fn *fn, void *context)
+static int track_scanned(loft_arena *arena, bool arm, lofti_track_fn *fn, void *context)
 {
     track_scan scan = {arena, fn, context, false, 0, false};
     if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
-        return changed_wp_async(&scan);
+        return changed_wp_async(&scan, arm);
     }
     scan.known = !arena->track_lost;
     if (arena->track_lost && !LOFTI_FAULT(KNOWN_KEPT)) {
@@ -226,7 +241,13 @@ static int track_scanned(loft_arena *arena, lofti_track_fn *fn, void *context)
 
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
 {
-    const int code = track_scanned(arena, fn, context);
+    const int code = track_scanned(arena, true, fn, context);
+    return code == LOFT_OK ? lofti_pin_each(arena, fn, context) : code;
+}
+
+int lofti_track_undo(loft_arena *arena, lofti_track_fn *fn, void *context)
+{
+    const int code = track_scanned(arena, false, fn, context);
     return code == LOFT_OK ? lofti_pin_each(arena, fn, context) : code;
 }
 
@@ -249,6 +270,22 @@ void lofti_track_settled(loft_arena *arena)
 {
     arena->track_lost = false;
     lofti_pin_settled(arena);
+}
+
+static int forget_watched(void *context, uint64_t off, uint64_t bytes, int state)
+{
+    loft_arena *arena = context;
+    (void)state;
+    lofti_watch_forget(arena->base + off, bytes);
+    return LOFT_OK;
+}
+
+void lofti_track_undone(loft_arena *arena, uint64_t count)
+{
+    if (arena->tracker == LOFT_TRACKER_WP_ASYNC && count >= TRACK_FORGET_PAGES) {
+        (void)lofti_space_each_span(arena, forget_watched, arena);
+    }
+    lofti_track_settled(arena);
 }
 
 static int stop_at_page(void *context, uint64_t page_idx, uint8_t *pages, uint64_t count)

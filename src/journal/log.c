@@ -71,6 +71,7 @@ int lofti_log_read(const lofti_store *store, uint64_t position, void *data, uint
 int lofti_log_write(lofti_store *store, uint64_t position, const void *data, uint64_t bytes)
 {
     const uint8_t *from = data;
+    lofti_log_near_written(store, position, bytes);
     while (bytes > 0) {
         const lofti_extent piece = log_piece(&store->super, position, bytes);
         const int error = lofti_file_write(&store->file, from, piece.bytes, piece.off);

@@ -16,6 +16,10 @@ uint64_t lofti_log_file_off(const lofti_super *super, uint64_t position);
 lofti_extent lofti_log_extent_behind(const lofti_super *super, uint64_t off);
 /* What lies behind the end of the file reads as zeros. */
 int lofti_log_read(const lofti_store *store, uint64_t position, void *data, uint64_t bytes);
+/* The same for a piece inside the journal, where others near it are likely to be read next (log_near.c). */
+int lofti_log_read_near(lofti_store *store, uint64_t position, void *data, uint64_t bytes);
+/* What windows hold of it counts no longer. */
+void lofti_log_near_written(lofti_store *store, uint64_t position, uint64_t bytes);
 int lofti_log_write(lofti_store *store, uint64_t position, const void *data, uint64_t bytes);
 /* Adds at least `bytes` to the journal and makes that durable in the superblock. */
 int lofti_log_extend(lofti_store *store, uint64_t bytes);

@@ -63,6 +63,17 @@ enum lofti_store_state {
 #define LOFTI_STORE_LOCK_WRITER ((uint64_t)1 << 62)
 #define LOFTI_STORE_LOCK_READER (((uint64_t)1 << 62) + 1)
 
+/* Base images that are read with one call for neighbouring pages; windows for reading records, in turns (log_near.c). */
+#define LOFTI_STORE_BASES        ((uint64_t)16)
+#define LOFTI_STORE_WINDOWS      4u
+#define LOFTI_STORE_WINDOW_BYTES ((uint64_t)16 << 10)
+
+/* A part of the journal that was read at once; without content, where a stream of reads has come to. */
+typedef struct lofti_log_window {
+    uint64_t position, end; /* end 0: unused */
+    uint64_t held_bytes;    /* 0: no content */
+} lofti_log_window;
+
 /* The commit being built. */
 typedef struct lofti_store_draft {
     lofti_index_entry *entries; /* records appended, not yet in the index */
@@ -122,8 +133,12 @@ typedef struct lofti_store {
     lofti_index index;
 
     lofti_store_draft draft;
-    lofti_frame *frame;       /* one frame under construction or scrutiny, LOFTI_FRAME_SIZE_MAX */
-    uint8_t *scratch;         /* a base image and a delta: two pages */
+    lofti_frame *frame;     /* one frame under construction or scrutiny, LOFTI_FRAME_SIZE_MAX */
+    uint8_t *scratch;       /* a base image and a delta: two pages */
+    uint8_t *bases;         /* base images of the neighbouring pages that are being logged */
+    uint8_t *window_memory; /* NULL in a view: it reads without windows */
+    lofti_log_window windows[LOFTI_STORE_WINDOWS];
+    uint32_t window_next;     /* the next to give up */
     lofti_super super_buffer; /* the superblock being written */
 
     uint64_t commit_count, committed_pages, committed_bytes, checkpoint_count;
@@ -166,6 +181,8 @@ uint64_t lofti_store_pending_bytes(const lofti_store *store);
  * logged page writes nothing. `frontier` is the end of the heap, it never falls. */
 int lofti_store_begin(lofti_store *store);
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page);
+/* The same for neighbouring pages, whose base images are read together. */
+int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count);
 int lofti_store_commit(lofti_store *store, uint64_t frontier);
 /* Many neighbouring pages at once: those behind the frontier are not journaled but written to their own places.
  * Such a commit costs one flush more, and cannot be an unflushed one. Otherwise as page. */
@@ -193,6 +210,8 @@ void lofti_store_tidy(lofti_store *store);
 
 /* The newest committed image of a page, verified. */
 int lofti_store_read_page(lofti_store *store, uint64_t page_idx, void *out);
+/* The same of neighbouring pages; after a failure `out` holds some of them. */
+int lofti_store_read_pages(lofti_store *store, uint64_t page_idx, void *out, uint64_t count);
 
 /* Calls fn with the newest image of every page in the journal, in rising order. */
 typedef int lofti_store_page_fn(void *context, uint64_t page_idx, const void *page);

@@ -48,20 +48,24 @@ void lofti_store_cancel(lofti_store *store)
     lofti_store_verify(store);
 }
 
-/* The page's base image. Behind the frontier nothing was ever applied: it is zeros there. */
-static int page_base(const lofti_store *store, uint64_t page_idx, uint8_t *base)
+/* The base images of `count` pages. Behind the frontier nothing was ever applied: they are zeros there. */
+static int page_bases(const lofti_store *store, uint64_t page_idx, uint8_t *bases, uint64_t count)
 {
     const uint64_t off = page_idx * LOFTI_PAGE_BYTES;
-    if (off >= store->frontier) {
-        memset(base, 0, LOFTI_PAGE_BYTES);
+    const uint64_t bytes = count * LOFTI_PAGE_BYTES;
+    const uint64_t below =
+        off < store->frontier ? lofti_arith_min(store->frontier - off, bytes) : 0;
+    memset(bases + below, 0, bytes - below);
+    if (below == 0) {
         return LOFT_OK;
     }
     /* By pread, never by a load: an I/O error must be a code, not SIGBUS. */
-    const int error = lofti_file_read_padded(&store->file, base, LOFTI_PAGE_BYTES, off);
+    const int error = lofti_file_read_padded(&store->file, bases, below, off);
     return error == 0 ? LOFT_OK : lofti_status_system(error, "commit", store->path);
 }
 
-int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page)
+/* `base`: the page's base image; NULL: to be read, if it is needed. */
+static int log_page(lofti_store *store, uint64_t page_idx, const void *page, const uint8_t *base)
 {
     const uint64_t hash = lofti_frame_page_hash(page, page_idx, store->super.salt);
     const lofti_index_entry *entry = lofti_index_find(&store->index, page_idx);
@@ -70,13 +74,15 @@ int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page
     }
     lofti_append_record record = {page_idx, hash, page, LOFTI_PAGE_BYTES, LOFTI_RECORD_FULL};
     if (entry == NULL || !store->base_torn || LOFTI_FAULT(TORN_BASE_DELTA)) {
-        uint8_t *base = store->scratch;
-        uint8_t *delta = base + LOFTI_PAGE_BYTES;
-        const int code = LOFTI_FAULT(DELTA_AGAINST_NEWEST)
-                             ? lofti_store_read_page(store, page_idx, base)
-                             : page_base(store, page_idx, base);
-        if (code != LOFT_OK) {
-            return code;
+        uint8_t *delta = store->scratch + LOFTI_PAGE_BYTES;
+        if (base == NULL || LOFTI_FAULT(DELTA_AGAINST_NEWEST)) {
+            const int code = LOFTI_FAULT(DELTA_AGAINST_NEWEST)
+                                 ? lofti_store_read_page(store, page_idx, store->scratch)
+                                 : page_bases(store, page_idx, store->scratch, 1);
+            if (code != LOFT_OK) {
+                return code;
+            }
+            base = store->scratch;
         }
         const uint32_t delta_bytes = lofti_delta_encode(base, page, delta);
         if (delta_bytes == 0 && (entry == NULL || LOFTI_FAULT(EMPTY_DELTA_DROPPED))) {
@@ -96,6 +102,33 @@ int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page
     return code != LOFT_OK ? code
                            : lofti_append_add(store, &store->super, &record, store->sequence + 1,
                                               store->frontier);
+}
+
+int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page)
+{
+    return log_page(store, page_idx, page, NULL);
+}
+
+int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
+    const uint8_t *page = pages;
+    int code = LOFT_OK;
+    while (count > 0 && code == LOFT_OK) {
+        const uint64_t some = lofti_arith_min(count, LOFTI_STORE_BASES);
+        code = some > 1 ? page_bases(store, page_idx, store->bases, some) : LOFT_OK;
+        for (uint64_t i = 0; i < some && code == LOFT_OK; i++) {
+            code = log_page(store, page_idx + i, page + i * LOFTI_PAGE_BYTES,
+                            some > 1 ? store->bases + i * LOFTI_PAGE_BYTES : NULL);
+        }
+        page_idx += some;
+        page += some * LOFTI_PAGE_BYTES;
+        count -= some;
+    }
+    if (code != LOFT_OK) {
+        lofti_store_cancel(store);
+    }
+    return code;
 }
 
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)

@@ -10,9 +10,15 @@
 #include "journal/log.h"
 #include "os/map.h"
 
-/* One frame and two pages, and a multiple of the largest page size there is, 64 KiB. */
-enum { STORE_BUFFER_BYTES = (1 << 20) + (64 << 10) };
-_Static_assert(LOFTI_FRAME_SIZE_MAX + 2 * LOFTI_PAGE_BYTES <= STORE_BUFFER_BYTES, "buffer");
+/* A frame and two pages, base images, windows of the journal: each a multiple of the largest page size there is,
+ * 64 KiB. What is never used costs nothing. */
+enum {
+    STORE_FRAME_BYTES = (1 << 20) + (64 << 10),
+    STORE_BUFFER_BYTES = STORE_FRAME_BYTES + LOFTI_STORE_BASES * LOFTI_PAGE_BYTES +
+                         LOFTI_STORE_WINDOWS * LOFTI_STORE_WINDOW_BYTES
+};
+_Static_assert(LOFTI_FRAME_SIZE_MAX + 2 * LOFTI_PAGE_BYTES <= STORE_FRAME_BYTES, "buffer");
+_Static_assert(STORE_BUFFER_BYTES % (64 << 10) == 0, "buffer");
 
 int lofti_store_format(const lofti_file *file, const char *path,
                        const lofti_store_identity *identity)
@@ -121,6 +127,8 @@ static int store_load(lofti_store *store, bool writing)
     }
     store->frame = memory;
     store->scratch = (uint8_t *)memory + LOFTI_FRAME_SIZE_MAX;
+    store->bases = (uint8_t *)memory + STORE_FRAME_BYTES;
+    store->window_memory = store->bases + LOFTI_STORE_BASES * LOFTI_PAGE_BYTES;
     const int code = store_read_newest(store, writing);
     atomic_store(&store->durable_sequence,
                  store->sequence); /* a writer copies it before use (C6) */
@@ -184,58 +192,6 @@ uint64_t lofti_store_journal_bytes(const lofti_store *store)
 uint64_t lofti_store_pending_bytes(const lofti_store *store)
 {
     return lofti_store_journal_bytes(store) + store->placed_bytes;
-}
-
-static int page_corrupt(const lofti_store *store, const lofti_index_entry *entry)
-{
-    return lofti_status_fail(
-        LOFT_ECORRUPT, "read page", store->path,
-        "page at offset %llu does not match its journal record at offset %llu",
-        (unsigned long long)(entry->page_idx * LOFTI_PAGE_BYTES),
-        (unsigned long long)lofti_log_file_off(&store->super, entry->position));
-}
-
-/* Lays the record's payload over `page`, which holds the base image. */
-static int page_overlay(lofti_store *store, const lofti_index_entry *entry, uint8_t *page)
-{
-    if (entry->kind == LOFTI_RECORD_FULL) {
-        return lofti_log_read(store, entry->position, page, LOFTI_PAGE_BYTES);
-    }
-    uint8_t *delta = store->scratch + LOFTI_PAGE_BYTES;
-    const int code = lofti_log_read(store, entry->position, delta, entry->bytes);
-    if (code != LOFT_OK) {
-        return code;
-    }
-    /* Judged at the scan, but read from the file again: the bytes may be others now. */
-    if (!lofti_delta_valid(delta, entry->bytes)) {
-        return page_corrupt(store, entry);
-    }
-    lofti_delta_apply(page, delta, entry->bytes);
-    return LOFT_OK;
-}
-
-int lofti_store_read_page(lofti_store *store, uint64_t page_idx, void *out)
-{
-    const lofti_index_entry *entry = lofti_index_find(&store->index, page_idx);
-    if (entry == NULL || entry->kind != LOFTI_RECORD_FULL) {
-        const int error = lofti_file_read_padded(&store->file, out, LOFTI_PAGE_BYTES,
-                                                 page_idx * LOFTI_PAGE_BYTES);
-        if (error != 0) {
-            return lofti_status_system(error, "read page", store->path);
-        }
-    }
-    if (entry == NULL) {
-        return LOFT_OK;
-    }
-    const int code = page_overlay(store, entry, out);
-    if (code != LOFT_OK) {
-        return code;
-    }
-    if (lofti_frame_page_hash(out, page_idx, store->super.salt) != entry->hash &&
-        !LOFTI_FAULT(PAGE_HASH_SKIPPED)) {
-        return page_corrupt(store, entry);
-    }
-    return LOFT_OK;
 }
 
 int lofti_store_sorted(const lofti_store *store, uint64_t **out, uint64_t *bytes)

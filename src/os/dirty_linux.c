@@ -103,11 +103,11 @@ int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, uint64
     return dirty_ask(handle, &arg, runs, count, walked);
 }
 
-int lofti_dirty_scan_protect(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                             uint32_t count, uint64_t *walked)
+int lofti_dirty_scan_there(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+                           lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
 {
     struct dirty_scan_arg arg = {
-        .flags = DIRTY_SCAN_PROTECT,
+        .flags = flags,
         .start = start,
         .end = end,
         .category_mask = DIRTY_IS_WRITTEN,

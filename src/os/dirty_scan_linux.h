@@ -51,8 +51,8 @@ int lofti_dirty_scan(intptr_t handle, const lofti_dirty_question *question, uint
  * `most` pages. */
 int lofti_dirty_scan_where(intptr_t handle, uint64_t start, uint64_t end, uint64_t most,
                            lofti_dirty_run *runs, uint32_t count, uint64_t *walked);
-/* Protects what is there and not protected, private or not, and reports it. */
-int lofti_dirty_scan_protect(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                             uint32_t count, uint64_t *walked);
+/* Reports what is there and not protected, private or not; protects it if the flags say so. */
+int lofti_dirty_scan_there(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+                           lofti_dirty_run *runs, uint32_t count, uint64_t *walked);
 
 #endif /* LOFTI_OS_DIRTY_SCAN_LINUX_H */

@@ -38,7 +38,11 @@ int lofti_watch_add(const lofti_watch *watch, void *start, size_t bytes);
  * protects them. Non-zero stops it and is its result; pages behind may then be protected that were not reported.
  * A range that is not watched is passed over in silence: ask lofti_watch_missed first. */
 int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
-/* The same without protecting, and none that is not private: the next take reports them again. */
+/* The same without protecting: the next take reports them again. While nobody stores to the range. */
+int lofti_watch_look(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
+/* Protects without reporting: what was stored until now counts no longer. Where that fails, it still does. */
+void lofti_watch_forget(void *start, size_t bytes);
+/* As look, and none that is not private. */
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context);
 /* Calls fn for every run of private pages that no watch covers: it never began, or it was lost (somebody
  * closed the descriptor, mapped over the range). What is watched costs this nothing. */

@@ -165,11 +165,13 @@ static int written_pick(watch_portion *portion, const lofti_dirty_run *where, ui
  * protected: what that leaves behind counts as swapped out. The third question is not asked for a page or a few that
  * stand alone: most were stored to, and reporting one that was only read has it compared, once.
  *
+ * A look is the same without protecting; nobody may store meanwhile, or it may miss a page.
+ *
  * Where most pages are not there, or all were stored to, the first question is the dearest; a sample of it tells, and the
  * usual exact one is asked instead for a longer way.
  */
-static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
-                     uint32_t count, uint64_t *walked)
+static int scan_written(intptr_t handle, uint64_t flags, uint64_t start, uint64_t end,
+                        lofti_dirty_run *runs, uint32_t count, uint64_t *walked)
 {
     watch_portion portion = {handle, runs, count, 0};
     /* Never PM_SCAN_CHECK_WPASYNC: it fails only after it has protected what came before. */
@@ -178,7 +180,7 @@ static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_
     const int found = lofti_dirty_scan_where(handle, start, end, WATCH_SAMPLE_PAGES, where,
                                              WATCH_CANDIDATES, &looked);
     if (found > 0 && written_wide(where, (uint32_t)found, looked - start)) {
-        const lofti_dirty_question exact = {DIRTY_IS_WRITTEN, DIRTY_SCAN_PROTECT, 0};
+        const lofti_dirty_question exact = {DIRTY_IS_WRITTEN, flags, 0};
         const uint64_t ahead = start + WATCH_AHEAD * (looked - start);
         return lofti_dirty_scan(handle, &exact, start, ahead < end ? ahead : end, runs, count,
                                 walked);
@@ -197,8 +199,8 @@ static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_
         const uint64_t to = where[next - 1].end;
         uint64_t seen = where[i].start;
         const int some =
-            lofti_dirty_scan_protect(handle, where[i].start, to, taken,
-                                     room < WATCH_CANDIDATES ? room : WATCH_CANDIDATES, &seen);
+            lofti_dirty_scan_there(handle, flags, where[i].start, to, taken,
+                                   room < WATCH_CANDIDATES ? room : WATCH_CANDIDATES, &seen);
         const int code = some > 0 ? written_pick(&portion, taken, (uint32_t)some) : some;
         if (code < 0) {
             return code; /* the caller takes everything from `start` on for written */
@@ -211,6 +213,25 @@ static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_
     }
     *walked = looked;
     return found < 0 ? found : (int)portion.found;
+}
+
+static int scan_take(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                     uint32_t count, uint64_t *walked)
+{
+    return scan_written(handle, DIRTY_SCAN_PROTECT, start, end, runs, count, walked);
+}
+
+static int scan_look(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                     uint32_t count, uint64_t *walked)
+{
+    return scan_written(handle, 0, start, end, runs, count, walked);
+}
+
+/* One question of the page table for a long way, whatever lies in it. */
+static int scan_forget(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
+                       uint32_t count, uint64_t *walked)
+{
+    return lofti_dirty_scan_there(handle, DIRTY_SCAN_PROTECT, start, end, runs, count, walked);
 }
 
 static int scan_peek(intptr_t handle, uint64_t start, uint64_t end, lofti_dirty_run *runs,
@@ -230,6 +251,10 @@ static int scan_missed(intptr_t handle, uint64_t start, uint64_t end, lofti_dirt
 
 static const lofti_dirty_ops watch_take_ops = {lofti_dirty_scan_open, scan_take,
                                                lofti_dirty_scan_close};
+static const lofti_dirty_ops watch_look_ops = {lofti_dirty_scan_open, scan_look,
+                                               lofti_dirty_scan_close};
+static const lofti_dirty_ops watch_forget_ops = {lofti_dirty_scan_open, scan_forget,
+                                                 lofti_dirty_scan_close};
 static const lofti_dirty_ops watch_peek_ops = {lofti_dirty_scan_open, scan_peek,
                                                lofti_dirty_scan_close};
 static const lofti_dirty_ops watch_missed_ops = {lofti_dirty_scan_open, scan_missed,
@@ -238,6 +263,24 @@ static const lofti_dirty_ops watch_missed_ops = {lofti_dirty_scan_open, scan_mis
 int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
 {
     return lofti_dirty_private_by(&watch_take_ops, start, bytes, fn, context);
+}
+
+int lofti_watch_look(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
+{
+    return lofti_dirty_private_by(&watch_look_ops, start, bytes, fn, context);
+}
+
+static int forget_run(void *context, void *start, size_t bytes)
+{
+    (void)context;
+    (void)start;
+    (void)bytes;
+    return 0;
+}
+
+void lofti_watch_forget(void *start, size_t bytes)
+{
+    (void)lofti_dirty_private_by(&watch_forget_ops, start, bytes, forget_run, NULL);
 }
 
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)

@@ -29,6 +29,17 @@ int lofti_watch_take(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *co
     return bytes != 0 ? fn(context, start, bytes) : 0;
 }
 
+int lofti_watch_look(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
+{
+    return lofti_watch_take(start, bytes, fn, context);
+}
+
+void lofti_watch_forget(void *start, size_t bytes)
+{
+    (void)start;
+    (void)bytes;
+}
+
 int lofti_watch_peek(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
 {
     return lofti_watch_take(start, bytes, fn, context);

@@ -1,7 +1,10 @@
 /* Rollback: blocks, content, roots and growth since the last commit are gone, freed blocks live again. */
 #include "arena/arena_world.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "os/watch.h"
 
 enum { MEBIBYTE = 1 << 20 };
 
@@ -137,4 +140,79 @@ LOFT_TEST(rollback, undoes_what_a_failed_program_did_and_commits_go_on)
     arena = open_arena(loft_test_tmp_path("data"), LOFT_WRITE);
     LOFT_CHECK_EQ_UINT(list_check(arena), 50);
     close_arena(arena);
+}
+
+enum { MANY_PAGES = 4096, MANY_ROUNDS = 12 };
+
+/* Random pages, single and in rows; what was committed last, by page. */
+typedef struct many_pages {
+    loft_arena *arena;
+    char *block;
+    char content[MANY_PAGES];
+    loft_test_random random;
+} many_pages;
+
+static void many_store(many_pages *own, uint64_t count, bool commit)
+{
+    while (count > 0) {
+        const uint64_t page = loft_test_random_below(&own->random, MANY_PAGES);
+        const char value = (char)loft_test_random_next(&own->random);
+        for (uint64_t i = page; i < page + 5 && i < MANY_PAGES && count > 0; i++, count--) {
+            own->block[i * 4096 + i % 4000] = value;
+            own->content[i] = commit ? value : own->content[i];
+        }
+    }
+}
+
+static void many_check(const many_pages *own)
+{
+    for (uint64_t i = 0; i < MANY_PAGES; i++) {
+        LOFT_CHECK_EQ_INT(own->block[i * 4096 + i % 4000], own->content[i]);
+    }
+}
+
+static void many_rounds(const char *tracker, unsigned wanted)
+{
+    static many_pages own;
+    LOFT_CHECK_SYS(setenv("LOFT_TRACKER", tracker, 1));
+    memset(&own, 0, sizeof own);
+    own.random.state = loft_test_seed();
+    own.arena = new_arena(tracker);
+    own.block = loft_arena_calloc(own.arena, MANY_PAGES, 4096);
+    LOFT_CHECK_NOT_NULL(own.block);
+    LOFT_CHECK_OK(loft_arena_commit(own.arena));
+    loft_arena_info info = {.struct_bytes = sizeof info};
+    LOFT_CHECK_OK(loft_arena_describe(own.arena, &info));
+    LOFT_CHECK_EQ_UINT(info.tracker, wanted);
+    for (int round = 0; round < MANY_ROUNDS; round++) {
+        loft_arena_statistics stats = {.struct_bytes = sizeof stats};
+        many_store(&own, loft_test_random_below(&own.random, 2000), true);
+        LOFT_CHECK_OK(loft_arena_commit(own.arena));
+        if (round % 4 == 3) {
+            LOFT_CHECK_OK(loft_arena_checkpoint(own.arena));
+        }
+        many_store(&own, 1 + loft_test_random_below(&own.random, 2000), false);
+        roll_back(own.arena);
+        many_check(&own);
+        LOFT_CHECK_OK(loft_arena_stats(own.arena, &stats));
+        const uint64_t commits = stats.commit_count;
+        LOFT_CHECK_OK(loft_arena_commit(own.arena)); /* of nothing */
+        LOFT_CHECK_OK(loft_arena_stats(own.arena, &stats));
+        LOFT_CHECK_EQ_UINT(stats.commit_count, commits);
+    }
+    close_arena(own.arena);
+    own.arena = open_arena(loft_test_tmp_path(tracker), LOFT_WRITE);
+    many_check(&own);
+    close_arena(own.arena);
+}
+
+/* Stores after a rollback of many pages are changes again: the next round's commit is compared. */
+LOFT_TEST(rollback, of_many_pages_by_comparison) { many_rounds("private", LOFT_TRACKER_PRIVATE); }
+
+LOFT_TEST(rollback, of_many_pages_that_the_kernel_watches)
+{
+    if (!lofti_watch_works()) {
+        LOFT_SKIP("this kernel does not watch pages");
+    }
+    many_rounds("wp_async", LOFT_TRACKER_WP_ASYNC);
 }

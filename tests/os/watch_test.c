@@ -216,6 +216,46 @@ LOFT_TEST(os_watch, a_fork_does_not_end_the_parents)
     lofti_watch_close(&watch);
 }
 
+/* A wrapper with the shape of a take. */
+static int forget(void *start, size_t bytes, lofti_dirty_run_fn *fn, void *context)
+{
+    (void)fn;
+    (void)context;
+    lofti_watch_forget(start, bytes);
+    return 0;
+}
+
+/* Few pages here and there, and most of them: each is found in a way of its own. */
+LOFT_TEST(os_watch, a_look_takes_nothing_and_what_is_forgotten_is_not_told)
+{
+    static map own;
+    lofti_watch watch = watch_begin();
+    map_make(&own, 256, NULL, LOFTI_ADVICE_NOHUGE);
+    LOFT_CHECK_EQ_INT(lofti_watch_add(&watch, own.at, 256 * page()), 0);
+    memset(own.at, 1, 256 * page());
+    ask(lofti_watch_take, &own);
+    for (size_t step = 1; step <= 64; step *= 4) {
+        for (size_t i = 0; i < 256; i += step) {
+            own.at[i * page()]++;
+        }
+        for (int look = 0; look < 2; look++) {
+            ask(lofti_watch_look, &own);
+            LOFT_CHECK_EQ_UINT(count_reported(&own), 256 / step);
+        }
+        own.at[17 * page()]++; /* no fault, as nothing was protected, and told all the same */
+        ask(lofti_watch_look, &own);
+        LOFT_CHECK_TRUE(own.reported[17]);
+        ask(forget, &own);
+        ask(lofti_watch_look, &own);
+        LOFT_CHECK_EQ_UINT(own.runs, 0);
+        own.at[5 * page()]++;
+        ask(lofti_watch_take, &own);
+        LOFT_CHECK_EQ_UINT(count_reported(&own), 1);
+        LOFT_CHECK_TRUE(own.reported[5]);
+    }
+    lofti_watch_close(&watch);
+}
+
 /* --- Refusals ------------------------------------------------------------------------------------------ */
 
 static int stop_at_first(void *context, void *start, size_t bytes)
