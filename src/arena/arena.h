@@ -24,21 +24,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arena/chunk.h"
 #include "arena/gate.h"
 #include "heap/heap.h"
 #include "journal/store.h"
 #include "loft/arena.h"
 #include "os/watch.h"
 #include "os/window.h"
-
-enum lofti_chunk_state {
-    LOFTI_CHUNK_NONE = 0,    /* held address space */
-    LOFTI_CHUNK_FILE = 1,    /* a private mapping of the file */
-    LOFTI_CHUNK_ANON = 2,    /* anonymous memory */
-    LOFTI_CHUNK_KIND = 3,    /* mask of the above */
-    LOFTI_CHUNK_HELD = 32,   /* flag, while memory is returned: it has private pages */
-    LOFTI_CHUNK_WATCHED = 16 /* flag: the kernel notes which of its pages are stored to */
-};
 
 /* Pages that a device writes (pin.c). */
 typedef struct lofti_pin {
@@ -56,7 +48,7 @@ struct loft_arena {
     uint64_t stored_base; /* where its pointers think it lies */
     uint64_t reserve_bytes;
     uint64_t space_end; /* anonymous arenas: chunks from here on are free; else the store's */
-    /* enum lofti_chunk_state, one byte a chunk of the reserve. Written under commit_mutex or grow_mutex, read by any thread. */
+    /* enum lofti_chunk_state, one byte a chunk of the reserve; lofti_chunk_move changes them. */
     _Atomic uint8_t *chunk_states;
     uint64_t chunk_states_bytes;
     uint8_t uuid[16];

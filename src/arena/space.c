@@ -124,21 +124,19 @@ bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t byte
     return true;
 }
 
-/* Maps [off, off + bytes), whole chunks, in `state`. */
-static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, int state)
+/* Maps [off, off + bytes), whole chunks, as the event asks for. */
+static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, enum lofti_chunk_event event)
 {
+    const bool filed = event == LOFTI_CHUNK_OPENED || event == LOFTI_CHUNK_RETURNED;
     const unsigned flags =
         LOFTI_MAP_NORESERVE |
-        (state == LOFTI_CHUNK_NONE ? (unsigned)LOFTI_MAP_RESERVE : (unsigned)LOFTI_MAP_WRITE);
-    const lofti_file *file = state == LOFTI_CHUNK_FILE ? &arena->store.file : NULL;
+        (event == LOFTI_CHUNK_GIVEN_UP ? (unsigned)LOFTI_MAP_RESERVE : (unsigned)LOFTI_MAP_WRITE);
+    const lofti_file *file = filed ? &arena->store.file : NULL;
     uint8_t *at = arena->base + off;
     int error = lofti_map_over(at, bytes, flags, file, file != NULL ? off : 0);
     if (error == 0) {
         /* Before anything else can fail: what it was, and its watch, are gone. */
-        for (uint64_t i = 0; i < bytes / LOFTI_CHUNK_BYTES; i++) {
-            atomic_store_explicit(&arena->chunk_states[off / LOFTI_CHUNK_BYTES + i], (uint8_t)state,
-                                  memory_order_relaxed);
-        }
+        lofti_chunk_move(arena, off, bytes, event);
     }
     if (error == 0 && arena->has_store) {
         /* A child must neither see pages that follow the file nor pay for copying a huge heap. */
@@ -168,10 +166,10 @@ static int map_heap_run(loft_arena *arena, uint64_t off, uint64_t end_off, uint6
     const uint64_t middle = lofti_arith_max(off, lofti_arith_min(end_off, file_end_off));
     int code = LOFT_OK;
     if (middle > off) {
-        code = space_map(arena, off, middle - off, LOFTI_CHUNK_FILE);
+        code = space_map(arena, off, middle - off, LOFTI_CHUNK_OPENED);
     }
     if (code == LOFT_OK && end_off > middle) {
-        code = space_map(arena, middle, end_off - middle, LOFTI_CHUNK_ANON);
+        code = space_map(arena, middle, end_off - middle, LOFTI_CHUNK_GROWN);
     }
     return code;
 }
@@ -274,7 +272,7 @@ static int note_private(void *context, void *start, size_t bytes)
     const uint64_t off = (uint64_t)((uint8_t *)start - arena->base);
     const uint64_t last = (off + bytes - 1) / LOFTI_CHUNK_BYTES;
     for (uint64_t chunk = off / LOFTI_CHUNK_BYTES; chunk <= last; chunk++) {
-        arena->chunk_states[chunk] |= LOFTI_CHUNK_HELD;
+        lofti_chunk_hold(arena, chunk);
     }
     return LOFT_OK;
 }
@@ -308,13 +306,13 @@ static void chunk_return(loft_arena *arena, uint64_t off)
 {
     uint64_t range[3] = {(uint64_t)(uintptr_t)arena->base + off, 0, 0};
     range[1] = range[0] + LOFTI_CHUNK_BYTES;
-    if (space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE) == LOFT_OK ||
+    if (space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_RETURNED) == LOFT_OK ||
         (lofti_map_each(arena->base + off, LOFTI_CHUNK_BYTES, count_mapped, range) == 0 &&
          range[2] == LOFTI_CHUNK_BYTES) ||
-        space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_FILE) == LOFT_OK) {
+        space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_RETURNED) == LOFT_OK) {
         return;
     }
-    arena->chunk_states[off / LOFTI_CHUNK_BYTES] = LOFTI_CHUNK_NONE;
+    lofti_chunk_move(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_GIVEN_UP);
     arena->store.state = LOFTI_STORE_POISONED;
 }
 
@@ -324,18 +322,19 @@ void lofti_space_return(loft_arena *arena)
     if (lofti_file_info_get(&arena->store.file, &info) != 0) {
         return; /* returning memory is a saving, never a duty */
     }
+    LOFTI_CHECK(!lofti_store_has_journal(&arena->store)); /* what the chunks hold is in the file */
     const uint64_t end_off =
         lofti_arith_min(lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES), arena->store.frontier);
     /* One look at all, then at the few that have something. */
     (void)lofti_space_each_span(arena, note_span, arena);
     for (uint64_t off = LOFTI_HEAP_OFF; off < arena->reserve_bytes; off += LOFTI_CHUNK_BYTES) {
-        _Atomic uint8_t *state = &arena->chunk_states[off / LOFTI_CHUNK_BYTES];
-        const bool held = (*state & LOFTI_CHUNK_HELD) != 0;
-        *state &= (uint8_t)~LOFTI_CHUNK_HELD;
+        const uint64_t chunk = off / LOFTI_CHUNK_BYTES;
+        const bool held = lofti_chunk_unhold(arena, chunk);
         if (off >= lofti_space_end(arena)) {
             break;
         }
-        if (off < end_off && (held || (*state & LOFTI_CHUNK_KIND) == LOFTI_CHUNK_ANON) &&
+        if (off < end_off &&
+            (held || (arena->chunk_states[chunk] & LOFTI_CHUNK_KIND) == LOFTI_CHUNK_ANON) &&
             chunk_returns(arena, off)) {
             chunk_return(arena, off);
         }
@@ -351,7 +350,7 @@ int lofti_space_shrink(loft_arena *arena, uint64_t end_off)
     if (from >= map_to) {
         return LOFT_OK;
     }
-    const int code = space_map(arena, from, map_to - from, LOFTI_CHUNK_NONE);
+    const int code = space_map(arena, from, map_to - from, LOFTI_CHUNK_GIVEN_UP);
     if (code == LOFT_OK) {
         const uint64_t keep = lofti_arith_max(arena->store.file_bytes, from);
         lofti_store_unclaim(&arena->store, keep, to - keep);
@@ -408,7 +407,7 @@ static int host_grow(void *context, uint32_t count, uint32_t *first_idx)
     int code = claim_chunks(arena, count, &off);
     if (code == LOFT_OK) {
         const uint64_t bytes = (uint64_t)count * LOFTI_CHUNK_BYTES;
-        code = space_map(arena, off, bytes, LOFTI_CHUNK_ANON);
+        code = space_map(arena, off, bytes, LOFTI_CHUNK_GROWN);
         if (code == LOFT_OK) {
             space_advise(arena, off, bytes);
             lofti_track_fresh(arena, off, bytes);

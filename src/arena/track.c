@@ -122,13 +122,12 @@ static int scan_private(void *context, uint64_t off, uint64_t bytes, int state)
 
 static bool chunk_watch(loft_arena *arena, uint64_t chunk)
 {
-    _Atomic uint8_t *state = &arena->chunk_states[chunk];
-    if ((*state & LOFTI_CHUNK_WATCHED) == 0 &&
-        lofti_watch_add(&arena->watch, arena->base + chunk * LOFTI_CHUNK_BYTES,
-                        LOFTI_CHUNK_BYTES) == 0) {
-        *state |= LOFTI_CHUNK_WATCHED;
+    const uint64_t off = chunk * LOFTI_CHUNK_BYTES;
+    if ((arena->chunk_states[chunk] & LOFTI_CHUNK_WATCHED) == 0 &&
+        lofti_watch_add(&arena->watch, arena->base + off, LOFTI_CHUNK_BYTES) == 0) {
+        lofti_chunk_move(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_ARMED);
     }
-    return (*state & LOFTI_CHUNK_WATCHED) != 0;
+    return (arena->chunk_states[chunk] & LOFTI_CHUNK_WATCHED) != 0;
 }
 
 void lofti_track_fresh(loft_arena *arena, uint64_t off, uint64_t bytes)
@@ -152,7 +151,8 @@ static int watch_private(void *context, void *start, size_t bytes)
         uint8_t *chunk_end = scan->arena->base + (chunk + 1) * LOFTI_CHUNK_BYTES;
         const size_t part = (size_t)((chunk_end < end ? chunk_end : end) - at);
         if (chunk != scan->chunk) { /* once for each chunk, not for each of its runs */
-            scan->arena->chunk_states[chunk] &= (uint8_t)~LOFTI_CHUNK_WATCHED;
+            lofti_chunk_move(scan->arena, chunk * LOFTI_CHUNK_BYTES, LOFTI_CHUNK_BYTES,
+                             LOFTI_CHUNK_UNARMED);
             scan->chunk = chunk;
             scan->chunk_watched = chunk_watch(scan->arena, chunk);
         }

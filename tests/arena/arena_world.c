@@ -1,6 +1,8 @@
 /* See arena_world.h. */
 #include "arena/arena_world.h"
 
+#include "arena/chunk.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -82,6 +84,7 @@ void check_arena(loft_arena *arena)
     uint64_t faults = 77;
     LOFT_CHECK_OK(loft_arena_check(arena, print_fault, NULL, &faults));
     LOFT_CHECK_EQ_UINT(faults, 0);
+    LOFT_CHECK_OK(lofti_chunk_verify(arena));
 }
 
 static uint8_t list_byte(uint64_t number, uint64_t i)

@@ -28,7 +28,7 @@ loft_arena *open_arena(const char *path, unsigned flags);
 loft_arena *new_arena(const char *name);
 void close_arena(loft_arena *arena);
 void abandon_arena(loft_arena *arena);
-/* loft_arena_check finds nothing. */
+/* loft_arena_check finds nothing, and what is mapped is what the states of the chunks say. */
 void check_arena(loft_arena *arena);
 /* The blocks of all its pools. */
 uint64_t pool_blocks(loft_arena *arena);

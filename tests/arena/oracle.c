@@ -248,6 +248,7 @@ static void do_commit(oracle *own)
     own->committed = own->now;
     own->commits++;
     check_all(own);
+    LOFT_CHECK_OK(below(own, 8) == 0 ? lofti_chunk_verify(own->arena) : LOFT_OK);
 }
 
 /* The disk is full at some write; what was to be committed waits for the next commit. */

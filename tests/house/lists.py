@@ -88,4 +88,30 @@ def prove_strays_are_seen():
     return [] if found == wanted else [f"strays were said to be {found}"]
 
 
+# An element that is stored to, or whose address is taken. The pointer itself is set where the table is mapped.
+STATE_STORE = re.compile(r"chunk_states\s*\[[^\]]*\]\s*(?:[|&^+-]?=(?!=)|\+\+|--)|&\s*[\w.>-]*chunk_states\b")
+
+
+def state_writers(named_texts):
+    return [f"{name}: {match.group(0)}" for name, text in named_texts
+            for match in STATE_STORE.finditer(text)]
+
+
+@rule
+def chunk_states_have_one_writer():
+    """lofti_chunk_move changes them, along the table of docs/durability.md"""
+    return state_writers((name, read(name)) for name in files(".c", ".h")
+                         if name.startswith("src/") and name != "src/arena/chunk.c")
+
+
+@rule
+def prove_a_second_writer_is_seen():
+    """planted violations"""
+    reads = "if (arena->chunk_states[i + 1] == X || (arena->chunk_states[a / B] & M) != 0) {}"
+    writes = ["arena->chunk_states[i] = X;", "a->chunk_states[i / 2] |= X;", "p = &arena->chunk_states[i];",
+              "arena->chunk_states[i]++;"]
+    found = state_writers([("read.c", reads)] + [("write.c", text) for text in writes])
+    return [] if len(found) == len(writes) and "read" not in "".join(found) else [f"seen: {found}"]
+
+
 main()
