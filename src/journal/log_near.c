@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "base/check.h"
 #include "base/status.h"
 #include "journal/log.h"
 
@@ -32,7 +33,8 @@ static bool near_follows(const lofti_log_window *window, uint64_t position)
 
 int lofti_log_read_near(lofti_store *store, uint64_t position, void *data, uint64_t bytes)
 {
-    if (store->window_memory == NULL || bytes > LOFTI_STORE_WINDOW_BYTES) {
+    LOFTI_CHECK(bytes <= LOFTI_STORE_WINDOW_BYTES); /* a page at most */
+    if (store->window_memory == NULL) {
         return lofti_log_read(store, position, data, bytes);
     }
     for (uint32_t i = 0; i < LOFTI_STORE_WINDOWS; i++) {
