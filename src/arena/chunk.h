@@ -53,7 +53,7 @@ bool lofti_chunk_unhold(loft_arena *arena, uint64_t chunk);
 
 /* Compares every chunk's state with the file, the journal's extents, the tracker, and the mappings that the kernel has.
  * LOFT_ECORRUPT, with the place, at the first that is not as it must be. The gate is closed, or nobody else
- * uses the arena; it reads the process's list of mappings (some 0.1 ms). */
+ * uses the arena; it reads the process's list of mappings (some 0.1 ms), where the system has one. */
 int lofti_chunk_verify(loft_arena *arena);
 
 #endif /* LOFTI_ARENA_CHUNK_H */
