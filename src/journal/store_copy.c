@@ -123,7 +123,8 @@ static int copy_page(lofti_store *view, lofti_copy *copy, uint64_t page_idx, uin
     return code;
 }
 
-/* The journal's pages before `end`; neighbours go out in one write. */
+/* The journal's pages before `end`; neighbours go out in one write. Not one behind it, whose base image would be written
+ * over it next. */
 static int copy_journal(lofti_store *view, lofti_copy *copy, copy_pages *queue, uint64_t end)
 {
     uint8_t *buffer = lofti_view_buffer(view);
@@ -137,7 +138,8 @@ static int copy_journal(lofti_store *view, lofti_copy *copy, copy_pages *queue, 
             count++;
             queue->next++;
         } while (code == LOFT_OK && count < LOFTI_COPY_PIECE_BYTES / LOFTI_PAGE_BYTES &&
-                 queue->next < view->index.count && queue->pages[queue->next] == first + count);
+                 queue->next < view->index.count && queue->pages[queue->next] == first + count &&
+                 (first + count) * LOFTI_PAGE_BYTES < end);
         if (code == LOFT_OK) {
             const int error = lofti_file_write(copy->to, buffer, count * LOFTI_PAGE_BYTES,
                                                first * LOFTI_PAGE_BYTES);

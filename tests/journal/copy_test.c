@@ -420,6 +420,37 @@ LOFT_TEST(copy, extents_between_the_heaps_chunks_are_left_out)
     world_end(&world);
 }
 
+/* Neighbours that the journal holds and a window's end divides: what is behind it is still to be copied from the base. */
+LOFT_TEST(copy, changed_pages_across_the_end_of_a_window_are_the_newest)
+{
+    enum { WINDOW_PAGES = (1 << 20) / WORLD_PAGE_BYTES };
+    uint32_t way = 0;
+    uint8_t got[WORLD_PAGE_BYTES];
+    uint8_t want[WORLD_PAGE_BYTES];
+    for (int clone = 0; clone < 2; clone++) {
+        for (uint64_t before = 1; before <= 40; before += 13) {
+            world_begin(&world, false);
+            world_open(&world);
+            commit_range(0, 1024, 0x300);
+            LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
+            for (uint64_t end = WINDOW_PAGES; end < 1024; end += WINDOW_PAGES) {
+                commit_range(end - before, end + 5, 0x500);
+            }
+            copy_ticks ticks = {0};
+            LOFT_CHECK_OK(copy_world(clone != 0, &ticks, &way));
+            LOFT_CHECK_EQ_UINT(way, clone != 0 ? LOFTI_COPY_CLONED : LOFTI_COPY_WRITTEN);
+            lofti_store copy = open_for_reading("/copy");
+            for (uint64_t i = 0; i < 1024; i++) {
+                world_content(i, world.committed[i], want);
+                LOFT_CHECK_OK(lofti_store_read_page(&copy, WORLD_FIRST_PAGE + i, got));
+                LOFT_CHECK_EQ_MEM(got, want, sizeof got);
+            }
+            lofti_store_close(&copy);
+            world_end(&world);
+        }
+    }
+}
+
 LOFT_TEST(copy, a_copy_is_canceled_at_every_tick)
 {
     uint32_t way = 0;
