@@ -166,6 +166,8 @@ void lofti_track_settled(loft_arena *arena);
 int lofti_track_undo(loft_arena *arena, lofti_track_fn *fn, void *context);
 void lofti_track_undone(loft_arena *arena, uint64_t count);
 
+/* Whether [off, off + bytes) has private pages that no watch covers. */
+bool lofti_track_missed(const loft_arena *arena, uint64_t off, uint64_t bytes);
 /* Whether at least `least_bytes` of [off, end) are private. */
 bool lofti_track_many(loft_arena *arena, uint64_t off, uint64_t end, uint64_t least_bytes);
 /* Whether any page of the range may have changed, or is private at all. */

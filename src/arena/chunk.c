@@ -178,24 +178,17 @@ static int area_check(void *context, const lofti_map_area *area)
     walk->expected = to;
     walk->held_told = walk->held_told || !area->readable;
     /* Behind the arena's end all chunks are NONE: one look for all of them. */
+    const uint64_t first = lofti_arith_min(from / LOFTI_CHUNK_BYTES, walk->count);
     const uint64_t last = lofti_arith_min((to - 1) / LOFTI_CHUNK_BYTES, walk->count);
-    for (uint64_t chunk = from / LOFTI_CHUNK_BYTES;
-         chunk <= last || chunk * LOFTI_CHUNK_BYTES <= from; chunk++) {
+    for (uint64_t chunk = first; chunk <= last; chunk++) {
         walk->why = area_fault(walk->arena, walk_state(walk, chunk), area);
         if (walk->why != NULL) {
-            walk->wrong = chunk * LOFTI_CHUNK_BYTES;
+            walk->wrong = lofti_arith_max(chunk * LOFTI_CHUNK_BYTES,
+                                          lofti_arith_down(from, LOFTI_CHUNK_BYTES));
             return 1;
         }
     }
     return 0;
-}
-
-static int stop_at_run(void *context, void *start, size_t bytes)
-{
-    (void)context;
-    (void)start;
-    (void)bytes;
-    return 1;
 }
 
 /* K3 */
@@ -204,26 +197,17 @@ static int watched_check(const loft_arena *arena, uint64_t off)
     if (arena->tracker != LOFT_TRACKER_WP_ASYNC) {
         return chunk_wrong(arena, off, "nothing watches");
     }
-    return lofti_watch_missed(arena->base + off, LOFTI_CHUNK_BYTES, stop_at_run, NULL) == 0
-               ? LOFT_OK
-               : chunk_wrong(arena, off, "the kernel does not watch it");
-}
-
-static bool journal_covers(const lofti_super *super, uint64_t off)
-{
-    for (uint32_t i = 0; i < super->extent_count; i++) {
-        if (off >= super->extents[i].off && off - super->extents[i].off < super->extents[i].bytes) {
-            return true;
-        }
-    }
-    return false;
+    return lofti_track_missed(arena, off, LOFTI_CHUNK_BYTES)
+               ? chunk_wrong(arena, off, "the kernel does not watch it")
+               : LOFT_OK;
 }
 
 /* K1, K2: what the file and its journal say. */
 static const char *store_fault(const loft_arena *arena, uint8_t state, uint64_t off,
                                uint64_t file_bytes)
 {
-    if (journal_covers(&arena->store.super, off)) {
+    const lofti_extent journal = lofti_store_extent_behind(&arena->store.super, off);
+    if (journal.bytes != 0 && journal.off <= off) {
         return state == NONE ? NULL : "the journal lies there";
     }
     if (state == NONE) {

@@ -148,19 +148,6 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, enum lofti
     return LOFT_OK;
 }
 
-/* The first journal extent at or behind `off`; a zero one if there is none. */
-static lofti_extent next_extent(const lofti_super *super, uint64_t off)
-{
-    lofti_extent next = {0, 0};
-    for (uint32_t i = 1; i < super->extent_count; i++) {
-        const lofti_extent *extent = &super->extents[i];
-        if (extent->off >= off && (next.bytes == 0 || extent->off < next.off)) {
-            next = *extent;
-        }
-    }
-    return next;
-}
-
 static int map_heap_run(loft_arena *arena, uint64_t off, uint64_t end_off, uint64_t file_end_off)
 {
     const uint64_t middle = lofti_arith_max(off, lofti_arith_min(end_off, file_end_off));
@@ -184,7 +171,7 @@ int lofti_space_map_file(loft_arena *arena, uint64_t end_off)
     const uint64_t file_end_off = lofti_arith_down(info.bytes, LOFTI_CHUNK_BYTES);
     uint64_t off = LOFTI_HEAP_OFF;
     while (off < end_off) {
-        const lofti_extent journal = next_extent(&arena->store.super, off);
+        const lofti_extent journal = lofti_store_extent_behind(&arena->store.super, off);
         const uint64_t run_end =
             journal.bytes != 0 ? lofti_arith_min(journal.off, end_off) : end_off;
         if (run_end > off) {

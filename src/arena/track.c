@@ -190,20 +190,13 @@ static int look_watched(void *context, uint64_t off, uint64_t bytes, int state)
     return lofti_watch_look(scan->arena->base + off, bytes, scan_pages, scan);
 }
 
-static int take_nothing(void *context, void *start, size_t bytes)
-{
-    (void)context;
-    (void)start;
-    (void)bytes;
-    return LOFT_OK;
-}
-
-/* Arms watched pages without reporting them: they are reported all the same. */
+/* Arms watched pages without reporting them. */
 static int arm_watched(void *context, uint64_t off, uint64_t bytes, int state)
 {
-    track_scan *scan = context;
+    const track_scan *scan = context;
     (void)state;
-    return lofti_watch_take(scan->arena->base + off, bytes, take_nothing, NULL);
+    lofti_watch_forget(scan->arena->base + off, bytes);
+    return LOFT_OK;
 }
 
 /* For a rollback nothing needs to be armed: it stores to all that is reported. */
@@ -272,18 +265,11 @@ void lofti_track_settled(loft_arena *arena)
     lofti_pin_settled(arena);
 }
 
-static int forget_watched(void *context, uint64_t off, uint64_t bytes, int state)
-{
-    loft_arena *arena = context;
-    (void)state;
-    lofti_watch_forget(arena->base + off, bytes);
-    return LOFT_OK;
-}
-
 void lofti_track_undone(loft_arena *arena, uint64_t count)
 {
+    track_scan scan = {.arena = arena};
     if (arena->tracker == LOFT_TRACKER_WP_ASYNC && count >= TRACK_FORGET_PAGES) {
-        (void)lofti_space_each_span(arena, forget_watched, arena);
+        (void)lofti_space_each_span(arena, arm_watched, &scan);
     }
     lofti_track_settled(arena);
 }
@@ -303,6 +289,11 @@ static int stop_at_run(void *context, void *start, size_t bytes)
     (void)start;
     (void)bytes;
     return 1;
+}
+
+bool lofti_track_missed(const loft_arena *arena, uint64_t off, uint64_t bytes)
+{
+    return lofti_watch_missed(arena->base + off, bytes, stop_at_run, NULL) != 0;
 }
 
 typedef struct track_count {

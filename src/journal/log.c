@@ -40,7 +40,7 @@ uint64_t lofti_log_file_off(const lofti_super *super, uint64_t position)
     return position < lofti_log_total_bytes(super) ? log_piece(super, position, 1).off : 0;
 }
 
-lofti_extent lofti_log_extent_behind(const lofti_super *super, uint64_t off)
+lofti_extent lofti_store_extent_behind(const lofti_super *super, uint64_t off)
 {
     lofti_extent next = {0, 0};
     for (uint32_t i = 0; i < super->extent_count; i++) {

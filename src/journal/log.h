@@ -12,8 +12,6 @@
 uint64_t lofti_log_total_bytes(const lofti_super *super);
 /* Where a position lies in the file; for sentences. */
 uint64_t lofti_log_file_off(const lofti_super *super, uint64_t position);
-/* The first extent that ends behind `off` in the file; a zero one if there is none. */
-lofti_extent lofti_log_extent_behind(const lofti_super *super, uint64_t off);
 /* What lies behind the end of the file reads as zeros. */
 int lofti_log_read(const lofti_store *store, uint64_t position, void *data, uint64_t bytes);
 /* The same for a piece inside the journal, where others near it are likely to be read next (log_near.c). */
@@ -75,8 +73,8 @@ void lofti_store_publish(lofti_store *store);
 
 /* --- Commit ----------------------------------------------------------------------------------------- */
 
-/* Logs a page if it differs from its newest committed image. */
-int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page);
+/* Logs those of neighbouring pages that differ from their newest committed images. */
+int lofti_store_log_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count);
 /* Takes away what lies behind the frontier since a commit failed; flushes. */
 int lofti_store_clean(lofti_store *store);
 /* The same for what an earlier program left there. Before anything is claimed. */

@@ -21,8 +21,7 @@
 
 static bool near_holds(const lofti_log_window *window, uint64_t position, uint64_t bytes)
 {
-    return position >= window->position && position + bytes <= window->end &&
-           window->held_bytes > 0;
+    return position >= window->position && position + bytes <= window->end && window->held;
 }
 
 static bool near_follows(const lofti_log_window *window, uint64_t position)
@@ -46,17 +45,17 @@ int lofti_log_read_near(lofti_store *store, uint64_t position, void *data, uint6
             }
             const uint64_t fill_bytes =
                 lofti_arith_min(LOFTI_STORE_WINDOW_BYTES, store->total_bytes - position);
-            *window = (lofti_log_window){0, 0, 0};
+            *window = (lofti_log_window){0, 0, false};
             const int code = lofti_log_read(store, position, held, fill_bytes);
             if (code != LOFT_OK) {
                 return code;
             }
-            *window = (lofti_log_window){position, position + fill_bytes, fill_bytes};
+            *window = (lofti_log_window){position, position + fill_bytes, true};
         }
         memcpy(data, held + (position - window->position), bytes);
         return LOFT_OK;
     }
-    store->windows[store->window_next] = (lofti_log_window){position, position + bytes, 0};
+    store->windows[store->window_next] = (lofti_log_window){position, position + bytes, false};
     store->window_next = (store->window_next + 1) % LOFTI_STORE_WINDOWS;
     return lofti_log_read(store, position, data, bytes);
 }
@@ -66,7 +65,7 @@ void lofti_log_near_written(lofti_store *store, uint64_t position, uint64_t byte
     for (uint32_t i = 0; i < LOFTI_STORE_WINDOWS; i++) {
         lofti_log_window *window = &store->windows[i];
         if (position < window->end && window->position < position + bytes) {
-            *window = (lofti_log_window){0, 0, 0};
+            *window = (lofti_log_window){0, 0, false};
         }
     }
 }

@@ -71,7 +71,7 @@ enum lofti_store_state {
 /* A part of the journal that was read at once; without content, where a stream of reads has come to. */
 typedef struct lofti_log_window {
     uint64_t position, end; /* end 0: unused */
-    uint64_t held_bytes;    /* 0: no content */
+    bool held;              /* it has the content */
 } lofti_log_window;
 
 /* The commit being built. */
@@ -217,6 +217,8 @@ int lofti_store_read_pages(lofti_store *store, uint64_t page_idx, void *out, uin
 typedef int lofti_store_page_fn(void *context, uint64_t page_idx, const void *page);
 int lofti_store_each_page(lofti_store *store, lofti_store_page_fn *fn, void *context);
 
+/* The journal's first extent that ends behind `off` in the file; a zero one if there is none. */
+lofti_extent lofti_store_extent_behind(const lofti_super *super, uint64_t off);
 /* Takes `count` neighbouring chunks of file and address space that belong to nobody, below `limit_bytes`. */
 int lofti_store_claim(lofti_store *store, uint64_t count, uint64_t limit_bytes, uint64_t *off);
 /* Gives [off, off + bytes) back if nothing was claimed behind it; else it stays unused until the next open. */

@@ -65,7 +65,7 @@ static lofti_extent dirt_next(const lofti_store *store, uint64_t off, uint64_t e
         if (found > 0) {
             data = lofti_arith_max(off, lofti_arith_down((uint64_t)found, LOFTI_PAGE_BYTES));
         }
-        const lofti_extent journal = lofti_log_extent_behind(&store->super, data);
+        const lofti_extent journal = lofti_store_extent_behind(&store->super, data);
         if (journal.bytes != 0 && journal.off <= data) {
             off = journal.off + journal.bytes;
             continue;
@@ -226,7 +226,7 @@ static int bulk_place(lofti_store *store, uint64_t page_idx, const uint8_t *page
         }
         if (store->draft.count == 0) {
             /* A commit has at least one record: the journal is empty or has commits, nothing between. */
-            code = lofti_store_log_page(store, page_idx + at, pages + at * LOFTI_PAGE_BYTES);
+            code = lofti_store_log_pages(store, page_idx + at, pages + at * LOFTI_PAGE_BYTES, 1);
             at++;
             continue;
         }
@@ -243,15 +243,10 @@ int lofti_store_bulk(lofti_store *store, uint64_t page_idx, const void *pages, u
     const uint8_t *at = pages;
     const uint64_t frontier = LOFTI_FAULT(BULK_TWICE) ? store->super.frontier : store->frontier;
     const uint64_t first_new = lofti_arith_max(frontier, LOFTI_HEAP_OFF) / LOFTI_PAGE_BYTES;
-    int code = LOFT_OK;
-    while (count > 0 && page_idx < first_new && code == LOFT_OK) {
-        code = lofti_store_log_page(store, page_idx, at);
-        page_idx++;
-        at += LOFTI_PAGE_BYTES;
-        count--;
-    }
-    if (code == LOFT_OK && count > 0) {
-        code = bulk_place(store, page_idx, at, count);
+    const uint64_t old = page_idx < first_new ? lofti_arith_min(count, first_new - page_idx) : 0;
+    int code = lofti_store_log_pages(store, page_idx, at, old);
+    if (code == LOFT_OK && count > old) {
+        code = bulk_place(store, page_idx + old, at + old * LOFTI_PAGE_BYTES, count - old);
     }
     if (code != LOFT_OK) {
         lofti_store_cancel(store);

@@ -104,14 +104,8 @@ static int log_page(lofti_store *store, uint64_t page_idx, const void *page, con
                                               store->frontier);
 }
 
-int lofti_store_log_page(lofti_store *store, uint64_t page_idx, const void *page)
+int lofti_store_log_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count)
 {
-    return log_page(store, page_idx, page, NULL);
-}
-
-int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count)
-{
-    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
     const uint8_t *page = pages;
     int code = LOFT_OK;
     while (count > 0 && code == LOFT_OK) {
@@ -125,6 +119,13 @@ int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, 
         page += some * LOFTI_PAGE_BYTES;
         count -= some;
     }
+    return code;
+}
+
+int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, uint64_t count)
+{
+    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
+    const int code = lofti_store_log_pages(store, page_idx, pages, count);
     if (code != LOFT_OK) {
         lofti_store_cancel(store);
     }
@@ -133,12 +134,7 @@ int lofti_store_pages(lofti_store *store, uint64_t page_idx, const void *pages, 
 
 int lofti_store_page(lofti_store *store, uint64_t page_idx, const void *page)
 {
-    LOFTI_CHECK(store->state == LOFTI_STORE_OPEN);
-    const int code = lofti_store_log_page(store, page_idx, page);
-    if (code != LOFT_OK) {
-        lofti_store_cancel(store);
-    }
-    return code;
+    return lofti_store_pages(store, page_idx, page, 1);
 }
 
 /* Writes the frame that makes the draft count; with `flush` also makes it durable. */

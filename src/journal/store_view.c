@@ -107,7 +107,7 @@ bool lofti_copy_next_data(const lofti_store *view, uint64_t off, uint64_t end, l
         if (data >= end) {
             return false;
         }
-        const lofti_extent journal = lofti_log_extent_behind(&view->super, data);
+        const lofti_extent journal = lofti_store_extent_behind(&view->super, data);
         if (journal.bytes != 0 && journal.off <= data) {
             off = journal.off + journal.bytes;
             continue;

@@ -10,28 +10,6 @@
 
 static store_world world;
 
-static void commit_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp + i % 8 * 256);
-    }
-    LOFT_CHECK_OK(world_commit(&world));
-}
-
-static void fail(unsigned kinds, uint64_t first, int error)
-{
-    const fault_plan plan = {
-        .action = FAULT_FAIL, .kinds = kinds, .first = first, .times = 1, .error = error};
-    fault_fs_set(world.fault, &plan);
-}
-
-static uint64_t heal(void)
-{
-    const uint64_t struck = fault_fs_struck(world.fault);
-    fault_fs_set(world.fault, NULL);
-    return struck;
-}
-
 static lofti_file open_new(const char *path)
 {
     lofti_file file;
@@ -58,13 +36,13 @@ LOFT_TEST(copy, a_new_store_is_whole_or_no_store)
     bool struck = true;
     for (uint64_t nth = 0; struck; nth++) {
         lofti_file file = open_new("/new");
-        fail(FAULT_MASK_CHANGES, nth, EIO);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK_CHANGES, nth, 1, EIO);
         if (nth == 0) {
             fault_map_set(FAULT_MAP_MAP, 1, 1, ENOMEM, false);
         }
         const int code = lofti_store_format(&file, "/new", &identity);
         (void)fault_map_clear();
-        struck = heal() != 0 || nth == 0;
+        struck = world_heal(&world) != 0 || nth == 0;
         LOFT_CHECK_EQ_INT(code, nth == 0 ? LOFT_ENOMEM : struck ? LOFT_EIO : LOFT_OK);
         LOFT_CHECK_TRUE(code == LOFT_OK || strstr(loft_last_error(), "create '/new'") != NULL);
         LOFT_CHECK_EQ_INT(lofti_file_close(&file), 0);
@@ -82,7 +60,7 @@ LOFT_TEST(copy, a_tidied_journal_holds_its_mark_and_nothing_else)
     world_open(&world);
     lofti_store_tidy(&world.store); /* not touched: nothing to do */
     LOFT_CHECK_OK(lofti_log_extend(&world.store, 1));
-    commit_range(0, 1200, 0x300); /* into the second extent */
+    world_commit_range(&world, 0, 1200, 0x300); /* into the second extent */
     LOFT_CHECK_GT_UINT(world.store.position, LOFTI_CHUNK_BYTES);
     lofti_store_tidy(&world.store); /* in use */
     LOFT_CHECK_TRUE(lofti_store_has_journal(&world.store));
@@ -103,7 +81,7 @@ LOFT_TEST(copy, a_tidied_journal_holds_its_mark_and_nothing_else)
     LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_PWRITE), writes);
     LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_PUNCH), punches);
     world_check_image(&world);
-    commit_range(3, 5, 0x400);
+    world_commit_range(&world, 3, 5, 0x400);
     world_check_image(&world);
     world_end(&world);
 }
@@ -112,7 +90,7 @@ LOFT_TEST(copy, a_punched_page_is_zeros_and_may_be_committed_again)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 40, 0x300);
+    world_commit_range(&world, 0, 40, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     LOFT_CHECK_OK(lofti_store_punched(&world.store)); /* nothing was */
     const uint64_t flushes = fault_fs_calls(world.fault, FAULT_SYNC);
@@ -126,7 +104,7 @@ LOFT_TEST(copy, a_punched_page_is_zeros_and_may_be_committed_again)
     }
     memcpy(world.committed, world.working, sizeof world.committed);
     world_check_image(&world);
-    commit_range(5, 25, 0x400);
+    world_commit_range(&world, 5, 25, 0x400);
     world_check_image(&world);
     world_end(&world);
 }
@@ -138,7 +116,7 @@ LOFT_TEST(copy, the_superblock_before_the_newest_is_known_whatever_its_slot)
         world_open(&world);
         const uint32_t good = world.store.slot_good;
         const uint32_t before = world.store.slot_before;
-        commit_range(i, i + 2, 0x300 + i);
+        world_commit_range(&world, i, i + 2, 0x300 + i);
         /* It was renewed: neither of the two was written over. */
         LOFT_CHECK_EQ_UINT(world.store.slot_good, LOFTI_SUPER_SLOTS - good - before);
         LOFT_CHECK_EQ_UINT(world.store.slot_before, good);
@@ -177,7 +155,7 @@ LOFT_TEST(copy, a_delta_that_changed_since_open_is_not_applied)
     const uint8_t wild[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 3, 0x301);
+    world_commit_range(&world, 0, 3, 0x301);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     for (uint64_t i = 0; i < 3; i++) {
         world_set(&world, i, world.committed[i] + 1);
@@ -211,9 +189,9 @@ LOFT_TEST(copy, a_damaged_file_is_read_as_far_as_it_goes)
     uint8_t want[WORLD_PAGE_BYTES];
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-    commit_range(5, 9, 0x400);
+    world_commit_range(&world, 5, 9, 0x400);
     world_close(&world);
     world_break_newest(&world);
     LOFT_CHECK_EQ_INT(lofti_file_open(world.path, LOFTI_OPEN_WRITE, 0, &file), 0);
@@ -244,21 +222,22 @@ LOFT_TEST(copy, a_check_stops_when_it_is_told_to)
     const uint8_t stray = 1;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-    commit_range(0, 1, 0x400);
+    world_commit_range(&world, 0, 1, 0x400);
     const lofti_file *file = &world.store.file;
     LOFT_CHECK_OK(lofti_check_head(file, world.path, stop_hearing, &off));
-    fail(FAULT_MASK(FAULT_PREAD), 1, EIO);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PREAD), 1, 1, EIO);
     LOFT_CHECK_EQ_INT(lofti_check_data(&world.store, stop_hearing, &off), LOFT_ECANCELED);
     LOFT_CHECK_EQ_UINT(off, WORLD_FIRST_PAGE * WORLD_PAGE_BYTES);
-    fail(FAULT_MASK(FAULT_SEEK), 1, EIO);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_SEEK), 1, 1, EIO);
     LOFT_CHECK_ERR(lofti_check_data(&world.store, stop_hearing, &off), LOFT_EIO);
-    fail(FAULT_MASK(FAULT_PREAD), 1, EIO);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PREAD), 1, 1, EIO);
     LOFT_CHECK_EQ_INT(lofti_check_pages(&world.store, stop_hearing, &off), LOFT_ECANCELED);
-    fail(FAULT_MASK(FAULT_PREAD), 1, ENOMEM); /* not a fault of the file: of the check */
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PREAD), 1, 1,
+               ENOMEM); /* not a fault of the file: of the check */
     LOFT_CHECK_EQ_INT(lofti_check_pages(&world.store, stop_hearing, &off), LOFT_ENOMEM);
-    LOFT_CHECK_EQ_UINT(heal(), 1);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     const uint64_t behind = (uint64_t)LOFTI_SUPER_SLOTS * LOFTI_SUPER_BYTES + 77;
     world_write_file(&world, behind, &stray, 1);
     LOFT_CHECK_EQ_INT(lofti_check_head(file, world.path, stop_hearing, &off), LOFT_ECANCELED);
@@ -341,9 +320,10 @@ LOFT_TEST(copy, memory_becomes_a_store_or_says_why_not)
     bool struck = true;
     for (uint64_t nth = 1; struck; nth += nth > 3 ? 29 : 1) {
         ticks = (copy_ticks){0};
-        fail(FAULT_MASK(FAULT_PWRITE) | FAULT_MASK(FAULT_RESIZE), nth, ENOSPC);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE) | FAULT_MASK(FAULT_RESIZE), nth, 1,
+                   ENOSPC);
         const int code = copy_memory(&ticks);
-        struck = heal() != 0;
+        struck = world_heal(&world) != 0;
         LOFT_CHECK_EQ_INT(code, struck ? LOFT_ENOSPC : LOFT_OK);
     }
     compare_memory();
@@ -380,7 +360,7 @@ LOFT_TEST(copy, extents_between_the_heaps_chunks_are_left_out)
     LOFT_CHECK_OK(lofti_log_extend(&world.store, 1));
     LOFT_CHECK_OK(lofti_store_claim(&world.store, 1, UINT64_MAX / 2, &off));
     LOFT_CHECK_OK(lofti_log_extend(&world.store, 1));
-    commit_range(0, 1400, 0x300);
+    world_commit_range(&world, 0, 1400, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     lofti_super turned = world.store.super;
     LOFT_CHECK_EQ_UINT(turned.extent_count, 3);
@@ -393,7 +373,7 @@ LOFT_TEST(copy, extents_between_the_heaps_chunks_are_left_out)
     LOFT_CHECK_OK(lofti_store_begin(&world.store));
     LOFT_CHECK_OK(lofti_store_page(&world.store, page_idx, want));
     LOFT_CHECK_OK(lofti_store_commit(&world.store, world.frontier));
-    commit_range(0, 1400, 0x500); /* in all of them */
+    world_commit_range(&world, 0, 1400, 0x500); /* in all of them */
     world_check(&world);
     for (int clone = 0; clone < 2; clone++) {
         copy_ticks ticks = {0};
@@ -431,10 +411,10 @@ LOFT_TEST(copy, changed_pages_across_the_end_of_a_window_are_the_newest)
         for (uint64_t before = 1; before <= 40; before += 13) {
             world_begin(&world, false);
             world_open(&world);
-            commit_range(0, 1024, 0x300);
+            world_commit_range(&world, 0, 1024, 0x300);
             LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
             for (uint64_t end = WINDOW_PAGES; end < 1024; end += WINDOW_PAGES) {
-                commit_range(end - before, end + 5, 0x500);
+                world_commit_range(&world, end - before, end + 5, 0x500);
             }
             copy_ticks ticks = {0};
             LOFT_CHECK_OK(copy_world(clone != 0, &ticks, &way));
@@ -456,7 +436,7 @@ LOFT_TEST(copy, a_copy_is_canceled_at_every_tick)
     uint32_t way = 0;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 1400, 0x300);
+    world_commit_range(&world, 0, 1400, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     for (int clone = 0; clone < 2; clone++) {
         copy_ticks all = {0};
@@ -475,7 +455,7 @@ LOFT_TEST(copy, a_view_that_was_refused_may_be_ended)
     lofti_store view;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     for (uint64_t nth = 1; nth <= 2; nth++) {
         fault_map_set(FAULT_MAP_MAP, nth, 1, ENOMEM, false);
         LOFT_CHECK_ERR(lofti_view_begin(&world.store, &view), LOFT_ENOMEM);

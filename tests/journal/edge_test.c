@@ -9,13 +9,6 @@
 
 static store_world world;
 
-static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp + i % 8 * 256);
-    }
-}
-
 /* Opens, recovers, commits, checkpoints, as far as it comes. Returns: the first code that is not LOFT_OK. */
 static int life_without_memory(void)
 {
@@ -25,7 +18,7 @@ static int life_without_memory(void)
     }
     code = lofti_store_recover(&world.store);
     for (uint64_t i = 0; i < 3 && code == LOFT_OK; i++) {
-        set_range(i * 2, i * 2 + (i == 2 ? 1400 : 3), 0x1000 * (i + 2));
+        world_set_range(&world, i * 2, i * 2 + (i == 2 ? 1400 : 3), 0x1000 * (i + 2));
         code = world_commit(&world);
         code = code == LOFT_OK ? lofti_store_checkpoint(&world.store) : code;
     }
@@ -37,7 +30,8 @@ static bool refuse(uint64_t nth, uint64_t times)
 {
     world_begin(&world, false);
     world_open(&world);
-    set_range(0, 900, 0x700); /* more than the smallest tables hold, and nothing applied */
+    world_set_range(&world, 0, 900,
+                    0x700); /* more than the smallest tables hold, and nothing applied */
     LOFT_CHECK_OK(world_commit(&world));
     world_close(&world);
     fault_map_set(FAULT_MAP_MAP, nth, times, ENOMEM, false);
@@ -49,7 +43,7 @@ static bool refuse(uint64_t nth, uint64_t times)
     world_open(&world); /* what was committed stands, and goes on */
     world_check(&world);
     world_drop(&world);
-    set_range(3, 5, 0x99000);
+    world_set_range(&world, 3, 5, 0x99000);
     LOFT_CHECK_OK(world_commit(&world));
     world_check_image(&world);
     world_end(&world);
@@ -108,7 +102,7 @@ LOFT_TEST(edge, a_journal_grows_without_preallocation_and_not_without_space)
     LOFT_CHECK_EQ_UINT(lofti_store_space_end(&world.store), end);
     LOFT_CHECK_OK(extend_under(EOPNOTSUPP, FAULT_ALLOCATE));
     LOFT_CHECK_EQ_UINT(world.store.total_bytes, before + LOFTI_CHUNK_BYTES);
-    set_range(0, 1400, 0x500);
+    world_set_range(&world, 0, 1400, 0x500);
     LOFT_CHECK_OK(world_commit(&world));
     world_check_image(&world);
     world_end(&world);
@@ -135,7 +129,7 @@ LOFT_TEST(edge, who_waits_after_a_failed_flush_is_told_and_so_is_the_next_commit
 {
     world_begin(&world, false);
     world_open(&world);
-    set_range(0, 3, 0x100);
+    world_set_range(&world, 0, 3, 0x100);
     LOFT_CHECK_OK(world_commit(&world));
     const uint64_t done = world.store.sequence;
     LOFT_CHECK_OK(lofti_store_wait(&world.store, done, done)); /* durable: no flush */

@@ -50,33 +50,26 @@ static void checkpoint_under_faults(const fault_plan *plan)
     }
 }
 
-static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp == 0 ? 0 : stamp + i % 8 * 256);
-    }
-}
-
 static bool poisoned(void) { return world.store.state == LOFTI_STORE_POISONED; }
 
 /* A life: small and large commits, growth of the journal, checkpoints. It ends at a failed flush. */
 static void live(const fault_plan *plan)
 {
-    set_range(0, 3, 0x201);
+    world_set_range(&world, 0, 3, 0x201);
     commit_under_faults(plan);
-    set_range(2, 5, 0x302);
-    set_range(100, 110, 0x400);
+    world_set_range(&world, 2, 5, 0x302);
+    world_set_range(&world, 100, 110, 0x400);
     commit_under_faults(plan);
     if (!poisoned()) {
         checkpoint_under_faults(plan);
     }
     if (!poisoned()) {
-        set_range(0, 2, 0x203); /* deltas */
+        world_set_range(&world, 0, 2, 0x203); /* deltas */
         commit_under_faults(plan);
     }
     if (!poisoned()) {
-        set_range(0, 2, 0);
-        set_range(200, large ? 1400 : 210, 0x900); /* beyond the journal's end */
+        world_set_range(&world, 0, 2, 0);
+        world_set_range(&world, 200, large ? 1400 : 210, 0x900); /* beyond the journal's end */
         commit_under_faults(plan);
     }
     if (!poisoned()) {
@@ -105,7 +98,7 @@ static void scenario(void *context, fault_fs *fs, const fault_plan *plan)
     world_end(&world);
     world_begin(&world, false);
     world_open(&world);
-    set_range(0, 10, 0x100);
+    world_set_range(&world, 0, 10, 0x100);
     LOFT_CHECK_OK(world_commit(&world));
     in_doubt = false;
     fault_fs_set(world.fault, plan);
@@ -164,10 +157,10 @@ LOFT_TEST(faults, short_reads_and_writes_change_nothing)
     const fault_plan plan = {.action = FAULT_PART, .first = 1, .times = UINT64_MAX, .error = EIO};
     world_begin(&world, false);
     world_open(&world);
-    set_range(0, 10, 0x100);
+    world_set_range(&world, 0, 10, 0x100);
     fault_fs_set(world.fault, &plan);
     LOFT_CHECK_OK(world_commit(&world));
-    set_range(0, 600, 0x500);
+    world_set_range(&world, 0, 600, 0x500);
     LOFT_CHECK_OK(world_commit(&world));
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     world_check(&world);
@@ -182,11 +175,11 @@ static void prepare_journal(void)
 {
     world_begin(&world, false);
     world_open(&world);
-    set_range(0, 10, 0x100);
+    world_set_range(&world, 0, 10, 0x100);
     LOFT_CHECK_OK(world_commit(&world));
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-    set_range(0, 5, 0x102);
-    set_range(300, 320, 0x700);
+    world_set_range(&world, 0, 5, 0x102);
+    world_set_range(&world, 300, 320, 0x700);
     LOFT_CHECK_OK(world_commit(&world));
     world_close(&world);
 }
@@ -211,7 +204,7 @@ static bool open_under(const fault_plan *plan, bool writing)
     world_check_image(&world);
     world_open(&world);
     world_check(&world);
-    set_range(5, 6, 0x900);
+    world_set_range(&world, 5, 6, 0x900);
     LOFT_CHECK_OK(world_commit(&world));
     world_check_image(&world);
     world_end(&world);
@@ -252,11 +245,11 @@ static void fill_level(uint64_t blocks, bool copy_on_write)
     world_begin(&world, false);
     memory_fs_set_copy_on_write(world.memory, copy_on_write);
     world_open(&world);
-    set_range(0, 10, 0x100);
+    world_set_range(&world, 0, 10, 0x100);
     LOFT_CHECK_OK(world_commit(&world));
     memory_fs_set_quota(world.memory, memory_fs_used_blocks(world.memory) + blocks);
     for (uint64_t i = 0; i < 3; i++) {
-        set_range(i * 40, i * 40 + 60, 0x300 + i);
+        world_set_range(&world, i * 40, i * 40 + 60, 0x300 + i);
         const int code = world_commit(&world);
         LOFT_CHECK_TRUE(code == LOFT_OK || code == LOFT_ENOSPC);
         const int later = lofti_store_checkpoint(&world.store);

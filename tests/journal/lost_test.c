@@ -11,24 +11,11 @@ enum { LOST_LARGE = 300 }; /* pages: more than a frame */
 
 static store_world world;
 
-static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp + i % 8 * 256);
-    }
-}
-
-static void commit_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    set_range(first, end, stamp);
-    LOFT_CHECK_OK(world_commit(&world));
-}
-
 /* Commits of one block each, until the next one would begin at `position`. */
 static void fill_to(uint64_t position)
 {
     while (world.store.position < position) {
-        commit_range(0, 1, 1 + world.store.sequence % 200);
+        world_commit_range(&world, 0, 1, 1 + world.store.sequence % 200);
     }
     LOFT_CHECK_EQ_UINT(world.store.position, position);
 }
@@ -97,7 +84,7 @@ LOFT_TEST(lost, a_journal_that_is_exactly_full_is_read_to_its_last_commit)
     check_opens_at(sequence);
     world_open(&world); /* its copy needs another extent */
     world_check(&world);
-    commit_range(3, 5, 0x700);
+    world_commit_range(&world, 3, 5, 0x700);
     world_check_image(&world);
     world_end(&world);
 }
@@ -110,7 +97,7 @@ LOFT_TEST(lost, an_extent_without_its_superblock_is_noticed)
     fill_to(world.store.total_bytes - 2 * WORLD_PAGE_BYTES);
     const uint64_t position = world.store.position;
     const uint64_t sequence = world.store.sequence;
-    set_range(10, 10 + LOST_LARGE, 0x900);
+    world_set_range(&world, 10, 10 + LOST_LARGE, 0x900);
     LOFT_CHECK_OK(world_commit(&world));
     LOFT_CHECK_EQ_UINT(world.store.super.extent_count, 2);
     world_close(&world);
@@ -132,17 +119,15 @@ LOFT_TEST(lost, an_epoch_is_betrayed_by_a_torn_commit_as_well)
     for (uint64_t torn = 0; torn < 2; torn++) {
         world_begin(&world, false);
         world_open(&world);
-        commit_range(0, 5, 0x300);
+        world_commit_range(&world, 0, 5, 0x300);
         LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-        set_range(2, 7, 0x400);
+        world_set_range(&world, 2, 7, 0x400);
         LOFT_CHECK_OK(world_commit(&world));
         world_close(&world);
         if (torn != 0) {
             flip(LOFTI_JOURNAL_OFF + (uint64_t)3 * WORLD_PAGE_BYTES);
-            set_range(2, 5, 0x300);
-            set_range(5, 7, 0);
-            world_set(&world, 5, 0);
-            world_set(&world, 6, 0);
+            world_set_range(&world, 2, 5, 0x300);
+            world_set_range(&world, 5, 7, 0);
             memcpy(world.committed, world.working, sizeof world.committed);
         }
         check_opens_at(torn != 0 ? 1 : 2);
@@ -162,9 +147,9 @@ LOFT_TEST(lost, an_epoch_is_betrayed_by_a_commit_that_failed)
                              .error = ENOSPC};
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-    set_range(2, 7, 0x400);
+    world_set_range(&world, 2, 7, 0x400);
     fault_fs_set(world.fault, &plan);
     LOFT_CHECK_ERR(world_commit(&world), LOFT_ENOSPC);
     fault_fs_set(world.fault, NULL);
@@ -181,14 +166,14 @@ LOFT_TEST(lost, an_epoch_that_recovery_began_is_noticed)
     lofti_file reader;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, LOST_LARGE, 0x300);
+    world_commit_range(&world, 0, LOST_LARGE, 0x300);
     world_close(&world);
     LOFT_CHECK_EQ_INT(lofti_file_open(world.path, LOFTI_OPEN_READ, 0, &reader), 0);
     LOFT_CHECK_EQ_INT(lofti_file_lock(&reader, LOFTI_LOCK_SHARED, LOFTI_STORE_LOCK_READER), 0);
     LOFT_CHECK_OK(world_open_at(&world, world.path, true));
     LOFT_CHECK_ERR(lofti_store_recover(&world.store), LOFT_EPENDING);
     LOFT_CHECK_EQ_INT(lofti_file_close(&reader), 0);
-    commit_range(2, 7, 0x400);
+    world_commit_range(&world, 2, 7, 0x400);
     world_close(&world);
     check_opens_at(2);
     world_break_newest(&world);
@@ -202,8 +187,8 @@ LOFT_TEST(lost, a_commit_torn_behind_its_first_frame_is_no_lost_superblock)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
-    set_range(2, 2 + 2 * LOST_LARGE, 0x400);
+    world_commit_range(&world, 0, 5, 0x300);
+    world_set_range(&world, 2, 2 + 2 * LOST_LARGE, 0x400);
     uint64_t kept[WORLD_PAGES];
     memcpy(kept, world.committed, sizeof kept);
     LOFT_CHECK_OK(world_commit(&world));
@@ -244,9 +229,9 @@ LOFT_TEST(lost, a_whole_frame_with_an_impossible_record_is_refused)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     const uint64_t position = world.store.position;
-    commit_range(7, 8, 0x400);
+    world_commit_range(&world, 7, 8, 0x400);
     world_close(&world);
     crafted_read(position, 2 * WORLD_PAGE_BYTES);
     lofti_record *record = (lofti_record *)(void *)(crafted.bytes + sizeof crafted.head);
@@ -261,7 +246,7 @@ LOFT_TEST(lost, a_seal_of_nothing_does_not_count)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     world_set(&world, 3, 0x999);
     LOFT_CHECK_OK(world_commit(&world));
@@ -270,12 +255,12 @@ LOFT_TEST(lost, a_seal_of_nothing_does_not_count)
     crafted.head.kind = LOFTI_FRAME_SEAL;
     crafted.head.sequence--;
     crafted_write(0, true);
-    set_range(3, 4, 0x300);
+    world_set_range(&world, 3, 4, 0x300);
     memcpy(world.committed, world.working, sizeof world.committed);
     check_opens_at(1);
     world_open(&world);
     LOFT_CHECK_FALSE(lofti_store_has_journal(&world.store));
-    commit_range(4, 6, 0x500);
+    world_commit_range(&world, 4, 6, 0x500);
     world_check_image(&world);
     world_end(&world);
 }
@@ -306,11 +291,11 @@ static void begin_broken(uint64_t at)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(1, 2, 0x300);
+    world_commit_range(&world, 1, 2, 0x300);
     break_position = world.store.position;
-    commit_range(2, 3, 0x300);
+    world_commit_range(&world, 2, 3, 0x300);
     last_position = world.store.position;
-    commit_range(3, 4, 0x300);
+    world_commit_range(&world, 3, 4, 0x300);
     world_close(&world);
     flip(LOFTI_JOURNAL_OFF + break_position + at);
     LOFT_CHECK_OK(world_open_at(&world, world.path, false));
@@ -381,12 +366,12 @@ LOFT_TEST(lost, a_writer_at_work_is_no_break)
     lofti_file file;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(1, 2, 0x300);
+    world_commit_range(&world, 1, 2, 0x300);
     LOFT_CHECK_EQ_INT(lofti_file_open(world.path, LOFTI_OPEN_READ, 0, &file), 0);
     LOFT_CHECK_OK(lofti_store_open(&reader, &file, world.path, false));
     LOFT_CHECK_EQ_UINT(heard_of(&reader), 0);
-    commit_range(2, 3, 0x300);
-    commit_range(3, 4, 0x300);
+    world_commit_range(&world, 2, 3, 0x300);
+    world_commit_range(&world, 3, 4, 0x300);
     LOFT_CHECK_EQ_UINT(heard_of(&reader), 0);
     LOFT_CHECK_EQ_UINT(reader.sequence, 1);
     lofti_store_close(&reader);

@@ -58,13 +58,6 @@ static void check_runs(uint64_t run)
     }
 }
 
-static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp);
-    }
-}
-
 LOFT_TEST(store_pages, random_runs_are_what_single_pages_are)
 {
     loft_test_random random = {loft_test_seed()};
@@ -76,7 +69,8 @@ LOFT_TEST(store_pages, random_runs_are_what_single_pages_are)
             const uint64_t pages = 1 + loft_test_random_below(&random, 100);
             /* Whole pages seldom: mostly a few bytes, and so deltas. */
             const uint64_t pattern = loft_test_random_below(&random, 8) == 0 ? round : 1;
-            set_range(first, first + pages, pattern << 8 | loft_test_random_below(&random, 200));
+            world_set_range(&world, first, first + pages,
+                            pattern << 8 | loft_test_random_below(&random, 200));
         }
         LOFT_CHECK_OK(commit_runs());
         if (loft_test_random_below(&random, 10) == 0) {
@@ -98,7 +92,7 @@ LOFT_TEST(store_pages, a_window_does_not_outlive_what_it_holds)
 {
     begin();
     for (uint64_t round = 1; round < 40; round++) {
-        set_range(round * 7, round * 7 + 20, 0x100 + round);
+        world_set_range(&world, round * 7, round * 7 + 20, 0x100 + round);
         LOFT_CHECK_OK(commit_runs());
         check_runs(1);
         check_runs(16);
@@ -115,12 +109,12 @@ LOFT_TEST(store_pages, a_window_does_not_outlive_what_it_holds)
 LOFT_TEST(store_pages, streams_that_take_turns)
 {
     begin();
-    set_range(0, WORLD_PAGES, 0x100);
+    world_set_range(&world, 0, WORLD_PAGES, 0x100);
     LOFT_CHECK_OK(commit_runs());
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     for (uint64_t commit = 0; commit < 2 * LOFTI_STORE_WINDOWS; commit++) {
         for (uint64_t i = commit; i < WORLD_PAGES; i += 2 * LOFTI_STORE_WINDOWS) {
-            world_set(&world, i, 0x101 + commit);
+            world_set(&world, i, 0x101 + commit + i % 8 * 256);
         }
         LOFT_CHECK_OK(commit_runs());
     }
@@ -129,27 +123,15 @@ LOFT_TEST(store_pages, streams_that_take_turns)
     world_end(&world);
 }
 
-static void fail_reads(uint64_t nth)
-{
-    const fault_plan plan = {.action = FAULT_FAIL,
-                             .kinds = FAULT_MASK(FAULT_PREAD),
-                             .first = nth,
-                             .times = 1,
-                             .error = EIO};
-    fault_fs_set(world.fault, &plan);
-}
-
-static void heal(void) { fault_fs_set(world.fault, NULL); }
-
 LOFT_TEST(store_pages, base_images_that_cannot_be_read_end_the_commit)
 {
     begin();
-    set_range(10, 30, 0x100);
+    world_set_range(&world, 10, 30, 0x100);
     LOFT_CHECK_OK(commit_runs());
-    set_range(10, 30, 0x101);
-    fail_reads(1);
+    world_set_range(&world, 10, 30, 0x101);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PREAD), 1, 1, EIO);
     LOFT_CHECK_ERR(commit_runs(), LOFT_EIO);
-    heal();
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     check_runs(8);
     LOFT_CHECK_OK(commit_runs());
     check_runs(8);
@@ -162,18 +144,18 @@ LOFT_TEST(store_pages, what_cannot_be_read_is_told_and_read_the_next_time)
     static uint8_t pages[16][WORLD_PAGE_BYTES];
     for (uint64_t nth = 1; nth <= 4; nth++) { /* base images, the first record alone, windows */
         begin();
-        set_range(0, WORLD_PAGES, 0x100);
+        world_set_range(&world, 0, WORLD_PAGES, 0x100);
         LOFT_CHECK_OK(commit_runs());
         LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-        set_range(0, WORLD_PAGES, 0x101);
+        world_set_range(&world, 0, WORLD_PAGES, 0x101);
         LOFT_CHECK_OK(commit_runs());
-        fail_reads(nth);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PREAD), nth, 1, EIO);
         int code = LOFT_OK;
         for (uint64_t at = 0; at < WORLD_PAGES && code == LOFT_OK; at += 16) {
             code = lofti_store_read_pages(&world.store, WORLD_FIRST_PAGE + at, pages, 16);
         }
         LOFT_CHECK_ERR(code, LOFT_EIO);
-        heal();
+        LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
         check_runs(16);
         world_end(&world);
     }

@@ -27,39 +27,10 @@ ssize_t getrandom(void *data, size_t bytes, unsigned flags)
     return (ssize_t)syscall(SYS_getrandom, data, bytes, flags);
 }
 
-static void set_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    for (uint64_t i = first; i < end; i++) {
-        world_set(&world, i, stamp + i % 8 * 256);
-    }
-}
-
-static void commit_range(uint64_t first, uint64_t end, uint64_t stamp)
-{
-    set_range(first, end, stamp);
-    LOFT_CHECK_OK(world_commit(&world));
-}
-
-static void fail(enum fault_action action, unsigned kinds, uint64_t first, uint64_t times,
-                 int error)
-{
-    const fault_plan plan = {
-        .action = action, .kinds = kinds, .first = first, .times = times, .error = error};
-    fault_fs_set(world.fault, &plan);
-}
-
-/* No more faults. Returns: how many there were. */
-static uint64_t heal(void)
-{
-    const uint64_t struck = fault_fs_struck(world.fault);
-    fault_fs_set(world.fault, NULL);
-    return struck;
-}
-
 /* All that was committed is there, another commit and a checkpoint go through, and the file says the same. */
 static void check_goes_on(void)
 {
-    LOFT_CHECK_GT_UINT(heal(), 0);
+    LOFT_CHECK_GT_UINT(world_heal(&world), 0);
     world_check(&world);
     world_check_image(&world);
     LOFT_CHECK_OK(world_commit(&world));
@@ -76,7 +47,7 @@ LOFT_TEST(seldom, the_first_commit_without_memory)
     for (uint64_t nth = 1; nth <= 2; nth++) {
         world_begin(&world, false);
         world_open(&world);
-        set_range(0, 3, 0x300);
+        world_set_range(&world, 0, 3, 0x300);
         fault_map_set(FAULT_MAP_MAP, nth, 1, ENOMEM, false);
         LOFT_CHECK_ERR(world_commit(&world), LOFT_ENOMEM);
         LOFT_CHECK_EQ_UINT(fault_map_clear(), 1);
@@ -93,12 +64,12 @@ LOFT_TEST(seldom, a_commit_that_needs_chunks_where_there_are_none)
     uint64_t off = 0;
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 5, 0x300);
+    world_commit_range(&world, 0, 5, 0x300);
     const uint64_t rest =
         LOFTI_CHUNK_COUNT_MAX - lofti_store_space_end(&world.store) / LOFTI_CHUNK_BYTES;
     const uint64_t limit = (uint64_t)LOFTI_CHUNK_COUNT_MAX * LOFTI_CHUNK_BYTES;
     LOFT_CHECK_OK(lofti_store_claim(&world.store, rest, limit, &off));
-    set_range(0, WORLD_PAGES, 0x400); /* more than the journal holds */
+    world_set_range(&world, 0, WORLD_PAGES, 0x400); /* more than the journal holds */
     LOFT_CHECK_ERR(world_commit(&world), LOFT_ENOMEM);
     LOFT_CHECK_CONTAINS(loft_last_error(), "exceed");
     world_check(&world);
@@ -143,11 +114,11 @@ LOFT_TEST(seldom, a_commit_after_a_wait_that_failed_is_refused)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, 3, 0x300);
-    fail(FAULT_FAIL, FAULT_MASK(FAULT_SYNC), 1, 1, EIO);
+    world_commit_range(&world, 0, 3, 0x300);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_SYNC), 1, 1, EIO);
     const uint64_t next = world.store.sequence + 1;
     LOFT_CHECK_ERR(lofti_store_wait(&world.store, next, next), LOFT_EPOISONED);
-    LOFT_CHECK_EQ_UINT(heal(), 1);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     LOFT_CHECK_ERR(lofti_store_begin(&world.store), LOFT_EPOISONED);
     LOFT_CHECK_EQ_UINT(world.store.state, LOFTI_STORE_POISONED);
     world_check(&world);
@@ -162,7 +133,7 @@ static void commit_below(uint64_t first, uint64_t end, uint64_t stamp)
 {
     const uint64_t frontier = world.frontier;
     world.frontier = LOFTI_HEAP_OFF + LOFTI_CHUNK_BYTES;
-    commit_range(first, end, stamp);
+    world_commit_range(&world, first, end, stamp);
     world.frontier = frontier;
 }
 
@@ -192,7 +163,7 @@ static void check_recovers(void)
 static void check_clears(void)
 {
     uint64_t wanted[WORLD_PAGES];
-    LOFT_CHECK_GT_UINT(heal(), 0);
+    LOFT_CHECK_GT_UINT(world_heal(&world), 0);
     check_recovers();
     memcpy(wanted, world.working, sizeof wanted);
     world_drop(&world);
@@ -210,10 +181,10 @@ static void check_clears(void)
 
 static void fail_bulk(enum fault_action action, unsigned kinds, uint64_t first, int error)
 {
-    fail(action, kinds, first, 1, error);
+    world_fail(&world, action, kinds, first, 1, error);
     const int code = world_commit_bulk(&world, SELDOM_NEW, 100);
     LOFT_CHECK_TRUE(code == LOFT_EIO || code == LOFT_ENOSPC);
-    LOFT_CHECK_EQ_UINT(heal(), 1);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     LOFT_CHECK_NE_UINT(world.store.dirt_end, 0);
 }
 
@@ -225,8 +196,8 @@ LOFT_TEST(seldom, pages_in_place_come_first_in_a_new_handle)
             lofti_store_checkpoint(&world.store)); /* else recovery renews the superblock */
         world_close(&world);
         world_open(&world);
-        set_range(SELDOM_NEW, SELDOM_NEW + 100, 0x500);
-        fail(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, EIO);
+        world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 100, 0x500);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, EIO);
         LOFT_CHECK_ERR(world_commit_bulk(&world, SELDOM_NEW, 100), LOFT_EIO);
         check_clears();
     }
@@ -236,11 +207,11 @@ LOFT_TEST(seldom, pages_in_place_come_first_in_a_new_handle)
 LOFT_TEST(seldom, clearing_stops_at_the_first_failure)
 {
     begin_bulk();
-    set_range(SELDOM_NEW, SELDOM_NEW + 4, 0x500);
-    set_range(SELDOM_NEW + 60, SELDOM_NEW + 64, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 4, 0x500);
+    world_set_range(&world, SELDOM_NEW + 60, SELDOM_NEW + 64, 0x500);
     fail_bulk(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 3, ENOSPC);
     const uint64_t punches = fault_fs_calls(world.fault, FAULT_PUNCH);
-    fail(FAULT_FAIL, FAULT_MASK(FAULT_PUNCH), 1, 1, EIO);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PUNCH), 1, 1, EIO);
     LOFT_CHECK_ERR(world_commit_bulk(&world, SELDOM_NEW, 100), LOFT_EIO);
     LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_PUNCH), punches + 1);
     check_clears();
@@ -250,11 +221,12 @@ LOFT_TEST(seldom, clearing_stops_at_the_first_failure)
 LOFT_TEST(seldom, clearing_by_zeros_stops_at_the_first_failure)
 {
     begin_bulk();
-    set_range(SELDOM_NEW, SELDOM_NEW + 4, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 4, 0x500);
     fail_bulk(FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), 1, ENOSPC);
     const uint64_t writes = fault_fs_calls(world.fault, FAULT_PWRITE);
-    fail(FAULT_FAIL, FAULT_MASK(FAULT_PUNCH) | FAULT_MASK(FAULT_SEEK) | FAULT_MASK(FAULT_PWRITE), 1,
-         UINT64_MAX, EOPNOTSUPP);
+    world_fail(&world, FAULT_FAIL,
+               FAULT_MASK(FAULT_PUNCH) | FAULT_MASK(FAULT_SEEK) | FAULT_MASK(FAULT_PWRITE), 1,
+               UINT64_MAX, EOPNOTSUPP);
     LOFT_CHECK_ERR(world_commit_bulk(&world, SELDOM_NEW, 100), LOFT_ENOTSUP);
     LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_PWRITE), writes + 1);
     check_clears();
@@ -266,7 +238,7 @@ LOFT_TEST(seldom, clearing_ends_where_the_commit_could_have_written)
     const uint8_t stray = 0x77;
     uint8_t got = 0;
     begin_bulk();
-    set_range(SELDOM_NEW, SELDOM_NEW + 4, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 4, 0x500);
     fail_bulk(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 1, ENOSPC); /* before any page is written */
     const uint64_t off = world.store.dirt_end + LOFTI_CHUNK_BYTES;
     world_write_file(&world, off, &stray, 1);
@@ -287,20 +259,21 @@ LOFT_TEST(seldom, a_checkpoint_fails_between_a_failed_commit_and_its_clearing)
     begin_bulk();
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
     commit_below(2, 3, 0x301); /* a delta: to be sealed */
-    set_range(SELDOM_NEW, SELDOM_NEW + 40, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 40, 0x500);
     fail_bulk(FAULT_LATE_FAIL, FAULT_MASK(FAULT_PWRITE), 2, EIO);
     LOFT_CHECK_TRUE(world.store.dirt_framed);
-    fail(FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1, ENOSPC);
+    world_fail(&world, FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1, ENOSPC);
     LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
-    LOFT_CHECK_EQ_UINT(heal(), 1);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     LOFT_CHECK_TRUE(world.store.dirt_framed);
     check_recovers();
-    fail(FAULT_LATE_FAIL, FAULT_MASK(FAULT_PWRITE), 3, 1, EIO);
+    world_fail(&world, FAULT_LATE_FAIL, FAULT_MASK(FAULT_PWRITE), 3, 1, EIO);
     LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
-    LOFT_CHECK_EQ_UINT(heal(), 1);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     LOFT_CHECK_TRUE(world.store.super_stale);
     check_recovers();
-    fail(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1, EIO); /* and so does its renewal */
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1,
+               EIO); /* and so does its renewal */
     LOFT_CHECK_ERR(world_commit(&world), LOFT_EIO);
     check_clears();
 }
@@ -314,9 +287,10 @@ LOFT_TEST(seldom, a_failed_commit_is_cleared_in_a_journal_that_is_full)
     while (world.store.position < total - 2 * WORLD_PAGE_BYTES) {
         commit_below(2, 3, 0x301 + world.store.sequence % 200);
     }
-    set_range(SELDOM_NEW, SELDOM_NEW + 40, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 40, 0x500);
     fail_bulk(FAULT_LATE_FAIL, FAULT_MASK(FAULT_PWRITE), 2, EIO);
-    fail(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 2, 1, ENOSPC); /* sealed, not applied */
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 2, 1,
+               ENOSPC); /* sealed, not applied */
     LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
     LOFT_CHECK_EQ_UINT(world.store.position, total);
     LOFT_CHECK_EQ_UINT(world.store.total_bytes, total);
@@ -329,7 +303,7 @@ static bool open_with_leftovers(fault_plan *plan)
 {
     const uint8_t stray = 0x77;
     begin_bulk();
-    set_range(SELDOM_NEW, SELDOM_NEW + 40, 0x500);
+    world_set_range(&world, SELDOM_NEW, SELDOM_NEW + 40, 0x500);
     fail_bulk(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 2, ENOSPC);
     const uint64_t bytes = world.store.file_bytes;
     world_write_file(&world, bytes + LOFTI_CHUNK_BYTES, &stray, 1);
@@ -338,7 +312,7 @@ static bool open_with_leftovers(fault_plan *plan)
     LOFT_CHECK_OK(world_open_at(&world, world.path, true));
     fault_fs_set(world.fault, plan);
     const int code = lofti_store_recover(&world.store);
-    const bool struck = heal() != 0;
+    const bool struck = world_heal(&world) != 0;
     LOFT_CHECK_TRUE(code == LOFT_OK || (struck && (code == LOFT_EIO || code == LOFT_EPOISONED ||
                                                    code == LOFT_EPENDING)));
     world_close(&world);
@@ -349,7 +323,7 @@ static bool open_with_leftovers(fault_plan *plan)
     LOFT_CHECK_OK(
         world_commit_bulk(&world, SELDOM_NEW, 100)); /* covers them by nothing but zeros */
     world_check(&world);
-    commit_range(3, 4, 0x900);
+    world_commit_range(&world, 3, 4, 0x900);
     world_check_image(&world);
     world_end(&world);
     return struck;
@@ -372,16 +346,16 @@ static void begin_deltas(void)
 {
     world_begin(&world, false);
     world_open(&world);
-    commit_range(0, SELDOM_MANY, 0x300);
+    world_commit_range(&world, 0, SELDOM_MANY, 0x300);
     LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
-    commit_range(0, SELDOM_MANY, 0x301);
+    world_commit_range(&world, 0, SELDOM_MANY, 0x301);
 }
 
 LOFT_TEST(seldom, a_checkpoint_of_several_frames_fails_at_every_write)
 {
     for (uint64_t nth = 1; nth <= 5; nth++) { /* two frames, two stretches of pages, superblock */
         begin_deltas();
-        fail(FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, ENOSPC);
+        world_fail(&world, FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, ENOSPC);
         LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
         LOFT_CHECK_TRUE(lofti_store_has_journal(&world.store));
         check_goes_on();
@@ -394,9 +368,9 @@ LOFT_TEST(seldom, recovery_of_several_frames_fails_at_every_write)
     for (uint64_t nth = 1; nth <= 4; nth++) { /* superblock, two frames, superblock */
         world_close(&world);
         LOFT_CHECK_OK(world_open_at(&world, world.path, true));
-        fail(FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, ENOSPC);
+        world_fail(&world, FAULT_PART_FAIL, FAULT_MASK(FAULT_PWRITE), nth, 1, ENOSPC);
         LOFT_CHECK_ERR(lofti_store_recover(&world.store), LOFT_ENOSPC);
-        LOFT_CHECK_EQ_UINT(heal(), 1);
+        LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
         world_check(&world);
         world_check_image(&world);
     }
@@ -416,7 +390,7 @@ LOFT_TEST(seldom, neither_checkpoint_nor_recovery_without_random_numbers)
     random_fails = false;
     LOFT_CHECK_EQ_UINT(world.store.super.salt, salt);
     world_check_image(&world);
-    commit_range(5, 9, 0x302);
+    world_commit_range(&world, 5, 9, 0x302);
     world_close(&world);
     LOFT_CHECK_OK(world_open_at(&world, world.path, true));
     random_fails = true;
@@ -436,12 +410,12 @@ LOFT_TEST(seldom, the_length_of_the_file_is_set_again_and_that_fails)
     for (uint64_t nth = 1; nth <= 2; nth++) {
         world_begin(&world, false);
         world_open(&world);
-        commit_range(0, 5, 0x300);
-        fail(FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1, ENOSPC); /* the pages */
+        world_commit_range(&world, 0, 5, 0x300);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), 1, 1, ENOSPC); /* the pages */
         LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
         const uint64_t bytes = world_file_bytes(&world);
         LOFT_CHECK_EQ_UINT(bytes, world.store.file_bytes);
-        fail(FAULT_FAIL, FAULT_MASK(FAULT_RESIZE), nth, 1, EIO);
+        world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_RESIZE), nth, 1, EIO);
         LOFT_CHECK_ERR(lofti_store_checkpoint(&world.store), LOFT_EPENDING);
         LOFT_CHECK_GE_UINT(world_file_bytes(&world), bytes);
         check_goes_on();

@@ -105,6 +105,34 @@ void world_set(store_world *world, uint64_t page, uint64_t stamp)
     world->working[page] = stamp;
 }
 
+void world_set_range(store_world *world, uint64_t first, uint64_t end, uint64_t stamp)
+{
+    for (uint64_t i = first; i < end; i++) {
+        world_set(world, i, stamp == 0 ? 0 : stamp + i % 8 * 256);
+    }
+}
+
+void world_commit_range(store_world *world, uint64_t first, uint64_t end, uint64_t stamp)
+{
+    world_set_range(world, first, end, stamp);
+    LOFT_CHECK_OK(world_commit(world));
+}
+
+void world_fail(store_world *world, enum fault_action action, unsigned kinds, uint64_t first,
+                uint64_t times, int error)
+{
+    const fault_plan plan = {
+        .action = action, .kinds = kinds, .first = first, .times = times, .error = error};
+    fault_fs_set(world->fault, &plan);
+}
+
+uint64_t world_heal(store_world *world)
+{
+    const uint64_t struck = fault_fs_struck(world->fault);
+    fault_fs_set(world->fault, NULL);
+    return struck;
+}
+
 int world_commit_with(store_world *world, uint64_t again, uint64_t again_end)
 {
     uint8_t content[WORLD_PAGE_BYTES];

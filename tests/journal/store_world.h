@@ -43,6 +43,13 @@ void world_close(store_world *world);
 
 void world_content(uint64_t page, uint64_t stamp, uint8_t out[WORLD_PAGE_BYTES]);
 void world_set(store_world *world, uint64_t page, uint64_t stamp);
+/* Pages [first, end), a pattern of its own for each of eight in a row; 0: zeros. commit_range: and commits. */
+void world_set_range(store_world *world, uint64_t first, uint64_t end, uint64_t stamp);
+void world_commit_range(store_world *world, uint64_t first, uint64_t end, uint64_t stamp);
+/* Calls of these kinds fail from the first-th on, so many times; then no more, and how many did. */
+void world_fail(store_world *world, enum fault_action action, unsigned kinds, uint64_t first,
+                uint64_t times, int error);
+uint64_t world_heal(store_world *world);
 /* Logs every page whose stamp changed and commits; the model follows a success. Pages in [again,
  * again_end) are logged whether they changed or not. */
 int world_commit_with(store_world *world, uint64_t again, uint64_t again_end);
