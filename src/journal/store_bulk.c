@@ -32,7 +32,8 @@
 enum {
     /* Shorter rows of zero pages between others are written with them: a call costs as much as copying some 64 KiB. */
     BULK_GAP_PAGES = 16,
-    /* One write at most: 64 MiB; large, so that the file's pages are cached in large pieces. */
+    /* One write at most: 64 MiB, to a multiple of that; so the file's pages are cached by 2 MiB wherever a commit fills
+     * that much, and mapped so later. */
     BULK_WRITE_PAGES = 16384,
     /* Zeros at once where holes cannot be made; in the frame buffer. */
     BULK_ZERO_BYTES = 1 << 20
@@ -203,10 +204,12 @@ static int bulk_write(lofti_store *store, uint64_t page_idx, const uint8_t *page
     return LOFT_OK;
 }
 
-/* The end of the stretch that begins with the page `at`, not a zero one, and is written at once. */
-static uint64_t bulk_stretch(const uint8_t *pages, uint64_t at, uint64_t count)
+/* The end of the stretch that begins with the page `at`, not a zero one, and is written at once. `pages` begin with the
+ * file's page `page_idx`. */
+static uint64_t bulk_stretch(uint64_t page_idx, const uint8_t *pages, uint64_t at, uint64_t count)
 {
-    const uint64_t limit = lofti_arith_min(count, at + BULK_WRITE_PAGES);
+    const uint64_t stop = lofti_arith_down(page_idx + at, BULK_WRITE_PAGES) + BULK_WRITE_PAGES;
+    const uint64_t limit = lofti_arith_min(count, stop - page_idx);
     uint64_t end = at + 1;
     for (uint64_t i = end; i < limit && i - end < BULK_GAP_PAGES; i++) {
         if (!page_is_zero(pages + i * LOFTI_PAGE_BYTES)) {
@@ -230,7 +233,7 @@ static int bulk_place(lofti_store *store, uint64_t page_idx, const uint8_t *page
             at++;
             continue;
         }
-        const uint64_t end = bulk_stretch(pages, at, count);
+        const uint64_t end = bulk_stretch(page_idx, pages, at, count);
         code = bulk_write(store, page_idx + at, pages + at * LOFTI_PAGE_BYTES, end - at);
         at = end;
     }

@@ -18,12 +18,13 @@
 
 #include "arena/arena_world.h"
 
-enum { THREADS = 4, SLOTS = 48, WORDS_MAX = 1500 };
+enum { THREADS = 4, SLOTS = 48, WORDS_MAX = 1500, PAUSE_MAX_NS = 15000000, PAUSE_HALVINGS = 8 };
 
+/* Of each of the four tests below. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { USUAL_SECONDS = 15 };
+enum { USUAL_SECONDS = 4 };
 #else
-enum { USUAL_SECONDS = 120 };
+enum { USUAL_SECONDS = 30 };
 #endif
 
 typedef struct slot {
@@ -210,8 +211,9 @@ static void one_round(world *own, loft_test_random *random)
     if (child == 0) {
         child_runs(own, own->rounds);
     }
-    const struct timespec pause = {
-        0, (long)loft_test_random_below(random, own->rounds % 8 == 0 ? 2000000 : 15000000)};
+    /* As likely within any power of two: most kills meet the opening, the threads' start and the first commits. */
+    const uint64_t longest = PAUSE_MAX_NS >> loft_test_random_below(random, PAUSE_HALVINGS);
+    const struct timespec pause = {0, (long)loft_test_random_below(random, longest)};
     (void)nanosleep(&pause, NULL);
     int status = 0;
     LOFT_CHECK_SYS(kill(child, SIGKILL));
@@ -221,11 +223,11 @@ static void one_round(world *own, loft_test_random *random)
     own->rounds++;
 }
 
-LOFT_TEST(kill_threads, at_random_moments_of_four_threads)
+static void kill_often(uint64_t part)
 {
     static world own; /* large */
     own.path = loft_test_tmp_path("data");
-    own.seed = loft_test_seed();
+    own.seed = loft_test_seed() + part;
     loft_test_random random = {own.seed};
     own.shared =
         mmap(NULL, sizeof *own.shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -234,8 +236,8 @@ LOFT_TEST(kill_threads, at_random_moments_of_four_threads)
     LOFT_CHECK_OK(loft_arena_set_root(arena, "rows", loft_arena_calloc(arena, 1, sizeof(stored))));
     LOFT_CHECK_OK(loft_arena_commit(arena));
     close_arena(arena);
-    const uint64_t rounds = loft_test_scale(0, 0, 1000000);
-    const uint64_t seconds = loft_test_scale(USUAL_SECONDS, 1200, 0);
+    const uint64_t rounds = loft_test_scale(0, 0, 250000);
+    const uint64_t seconds = loft_test_scale(USUAL_SECONDS, 300, 0);
     for (const time_t begun = time(NULL);
          own.rounds < rounds || (uint64_t)(time(NULL) - begun) < seconds;) {
         one_round(&own, &random);
@@ -244,3 +246,9 @@ LOFT_TEST(kill_threads, at_random_moments_of_four_threads)
            (uintmax_t)atomic_load(&own.shared->returned), (uintmax_t)own.in_commit);
     LOFT_CHECK_GT_UINT(own.in_commit, 0);
 }
+
+/* Four, so that runners which go through tests side by side can. 120 s in all; 1,000,000 rounds before a release. */
+LOFT_TEST(kill_threads, at_random_moments_one) { kill_often(1); }
+LOFT_TEST(kill_threads, at_random_moments_two) { kill_often(2); }
+LOFT_TEST(kill_threads, at_random_moments_three) { kill_often(3); }
+LOFT_TEST(kill_threads, at_random_moments_four) { kill_often(4); }

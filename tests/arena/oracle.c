@@ -1,6 +1,6 @@
 /* See oracle.h.
  *
- * The image comes from the file, by lofti_store_read_page; the memory is never used to make it. Half
+ * The image comes from the file, by lofti_store_read_page; the memory is never used to make it. Some
  * of the comparisons look at all pages; the others at private pages only (by /proc/self/pagemap, not the
  * scan that the trackers use), because a load maps pages in and so changes what the trackers see. */
 #include "arena/oracle.h"
@@ -14,6 +14,7 @@
 
 #include "arena/arena.h"
 #include "arena/arena_world.h"
+#include "base/arith.h"
 #include "base/hash.h"
 #include "heap/annotate.h"
 #include "loft/inspect.h"
@@ -24,7 +25,8 @@
 enum {
     BLOCKS = 48,
     BLOCK_BYTES_MAX = 5 << 20, /* larger than a chunk */
-    LIVE_BYTES_MAX = 7 << 20,  /* what a program holds at most */
+    LIVE_BYTES_MAX = 7 << 20,  /* what a program holds at most; */
+    LIVE_HALVINGS = 6,         /* most arenas' programs hold less */
     SOURCE_BYTES = 256 << 10,  /* the file that read(2) reads */
     ARENA_COMMITS = 250,       /* then a new arena */
     JOURNAL_LIMIT_BYTES = 3 << 20
@@ -43,7 +45,9 @@ typedef struct oracle {
     fault_fs *fault;
     int source; /* a file of random bytes */
     blocks now, committed;
-    uint8_t *bulk; /* a chunk's base images */
+    size_t live_bytes_max;
+    uint8_t *bulk;        /* a chunk's base images */
+    uint64_t whole_every; /* so many comparisons one looks at all pages */
     uint64_t commits, failed, rollbacks, reopened, checked_pages;
 } oracle;
 
@@ -54,12 +58,13 @@ static uint64_t below(oracle *own, uint64_t limit)
 
 /* --- The comparison ------------------------------------------------------------------------------ */
 
+/* `base`: what the file holds there. */
 static void check_page(oracle *own, uint64_t page_idx, const uint8_t *base)
 {
     uint8_t image[LOFTI_PAGE_BYTES];
     const uint8_t *want = base;
     lofti_store *store = &own->arena->store;
-    if (base == NULL || lofti_index_find(&store->index, page_idx) != NULL) {
+    if (lofti_index_find(&store->index, page_idx) != NULL) {
         LOFT_CHECK_OK(lofti_store_read_page(store, page_idx, image));
         want = image;
     }
@@ -74,40 +79,39 @@ static void check_page(oracle *own, uint64_t page_idx, const uint8_t *base)
     own->checked_pages++;
 }
 
+/* At most a chunk. Behind the frontier there is nothing to compare with. */
+static void check_range(oracle *own, uint64_t off, uint64_t bytes)
+{
+    const uint64_t end = lofti_arith_min(off + bytes, own->arena->store.frontier);
+    if (off >= end) {
+        return;
+    }
+    LOFT_CHECK_EQ_INT(lofti_file_read_padded(&own->arena->store.file, own->bulk, end - off, off),
+                      0);
+    for (uint64_t at = off; at < end; at += LOFTI_PAGE_BYTES) {
+        check_page(own, at / LOFTI_PAGE_BYTES, own->bulk + (at - off));
+    }
+}
+
 static int check_private(void *context, void *start, size_t bytes)
 {
     oracle *own = context;
-    const uint64_t first = (uint64_t)((uint8_t *)start - own->arena->base) / LOFTI_PAGE_BYTES;
-    for (uint64_t i = 0; i < bytes / LOFTI_PAGE_BYTES; i++) {
-        if ((first + i) * LOFTI_PAGE_BYTES < own->arena->store.frontier) {
-            check_page(own, first + i, NULL);
-        }
-    }
+    check_range(own, (uint64_t)((uint8_t *)start - own->arena->base), bytes);
     return 0;
-}
-
-static void check_chunk(oracle *own, uint64_t chunk)
-{
-    const uint64_t off = chunk * LOFTI_CHUNK_BYTES;
-    LOFT_CHECK_EQ_INT(
-        lofti_file_read_padded(&own->arena->store.file, own->bulk, LOFTI_CHUNK_BYTES, off), 0);
-    for (uint64_t i = 0; i < LOFTI_CHUNK_BYTES / LOFTI_PAGE_BYTES; i++) {
-        check_page(own, off / LOFTI_PAGE_BYTES + i, own->bulk + i * LOFTI_PAGE_BYTES);
-    }
 }
 
 /* Every page below the frontier is as it was committed. */
 static void check_all(oracle *own)
 {
     loft_arena *arena = own->arena;
-    const bool whole = below(own, 2) == 0;
+    const bool whole = below(own, own->whole_every) == 0;
     const uint64_t end = arena->store.frontier / LOFTI_CHUNK_BYTES;
     for (uint64_t chunk = LOFTI_HEAP_OFF / LOFTI_CHUNK_BYTES; chunk < end; chunk++) {
         if (arena->chunk_states[chunk] == LOFTI_CHUNK_NONE) {
             continue;
         }
         if (whole) {
-            check_chunk(own, chunk);
+            check_range(own, chunk * LOFTI_CHUNK_BYTES, LOFTI_CHUNK_BYTES);
         } else {
             LOFT_CHECK_EQ_INT(lofti_dirty_private_by(lofti_dirty_ops_pagemap(),
                                                      arena->base + chunk * LOFTI_CHUNK_BYTES,
@@ -141,7 +145,7 @@ static void do_malloc_or_free(oracle *own)
         return;
     }
     const size_t bytes = any_size(own);
-    if (now->live_bytes + bytes <= LIVE_BYTES_MAX) {
+    if (now->live_bytes + bytes <= own->live_bytes_max) {
         now->at[i] = below(own, 2) == 0 ? loft_arena_calloc(own->arena, 1, bytes)
                                         : loft_arena_malloc(own->arena, bytes);
         LOFT_CHECK_NOT_NULL(now->at[i]);
@@ -414,6 +418,7 @@ void oracle_run(const char *tracker, uint64_t commits, uint64_t seed)
     static oracle own; /* large */
     require_tracker(tracker);
     own.random.state = seed;
+    own.whole_every = loft_test_scale(2, 64, 64); /* they take most of the time */
     own.bulk = malloc(LOFTI_CHUNK_BYTES);
     LOFT_CHECK_NOT_NULL(own.bulk);
     own.path = loft_test_tmp_path("arena");
@@ -421,6 +426,7 @@ void oracle_run(const char *tracker, uint64_t commits, uint64_t seed)
     source_make(&own);
     while (own.commits < commits) {
         own.now = own.committed = (blocks){0};
+        own.live_bytes_max = (size_t)LIVE_BYTES_MAX >> below(&own, LIVE_HALVINGS);
         open_again(&own, LOFT_CREATE | LOFT_EXCLUSIVE);
         for (uint64_t end = own.commits + ARENA_COMMITS; own.commits < end;) {
             do_round(&own);
