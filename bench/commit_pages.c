@@ -3,6 +3,7 @@
  *
  * A heap is a row of large blocks, each of their pages stored to and committed. Its pages are "never read" after the
  * arena was opened anew, then all are read once, then the same commits again. The file is in the page cache throughout.
+ * Reading makes the next commits dear, until loft has mapped the file afresh; the dearest of them has a row of its own.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ enum { PAGE_BYTES = 4096, ROLLBACK_STEPS = 6, BLOCKS_MAX = 64 };
 #define REFERENCE_FLOOR_US 100.0
 #define COMMITS_NOTHING    200 /* in a round: one alone is near the clock's grain */
 #define NOTHING_BYTES      (256 * COMMIT_MIB)
+#define SETTLE_COMMITS     24
 
 typedef struct paged_heap {
     char *path;
@@ -166,8 +168,23 @@ static bool has_memory_for(uint64_t bytes)
     return harness_kib_of("/proc/meminfo", "MemAvailable:") * 1024 > bytes + 2 * COMMIT_GIB;
 }
 
+/* The commits just after all was read: the dearest of each heap. */
+static void settle_row(harness_row *row, paged_heap heaps[COMMIT_TRACKERS])
+{
+    for (size_t i = 0; i < COMMIT_TRACKERS; i++) {
+        double most = 0;
+        for (int k = 0; k < SETTLE_COMMITS && heaps[i].arena != NULL; k++) {
+            const double us = commit_us(&heaps[i], 1);
+            most = us > most ? us : most;
+        }
+        if (most > 0) {
+            harness_series_add(&row->cells[i + 1].series, most);
+        }
+    }
+}
+
 typedef struct one_page_rows {
-    harness_row *nothing, *never, *all; /* nothing: NULL if not asked for */
+    harness_row *nothing, *never, *settle, *all; /* nothing: NULL if not asked for */
 } one_page_rows;
 
 /* The trackers from `first` to `end` in turns. */
@@ -190,6 +207,7 @@ static void one_page_of(harness_table *table, const harness_options *options, on
                          commit_trackers[i]);
         (void)(heaps[i].arena != NULL ? read_all(&heaps[i]) : 0);
     }
+    settle_row(rows.settle, heaps);
     one_page_row(rows.all, heaps, fd, options->rounds, false);
     for (size_t i = first; i < end; i++) {
         drop_heap(&heaps[i]);
@@ -218,6 +236,8 @@ static void one_page(harness_table *table, const harness_options *options, uint6
         rows.nothing->goal = 20;
     }
     rows.never = one_page_titled(table, mib, goal_us, false);
+    rows.settle = harness_table_row(
+        table, "us", "1 page of %u MiB, dearest of %d since it was read", mib, SETTLE_COMMITS);
     rows.all = one_page_titled(table, mib, goal_us, true);
     if (!has_memory_for(bytes)) {
         (void)snprintf(rows.all->cells[1].missing, sizeof rows.all->cells[1].missing,

@@ -39,6 +39,16 @@ typedef struct lofti_pin {
     bool seen;           /* by a commit, since it ended */
 } lofti_pin;
 
+/* What commits spend on clean pages (cold.c). */
+typedef struct lofti_cold {
+    uint64_t dear_ns;    /* a look for changed pages that takes longer met many clean ones, */
+    uint64_t page_ns;    /* with so much more for each private page that it met */
+    uint64_t look_ns;    /* what the last one took */
+    uint64_t dear, calm; /* so many in a row were */
+    uint64_t patience;   /* so many dear ones start a pass, so many calm ones make that few again */
+    uint64_t next_off;   /* where the pass goes on; 0: none is under way */
+} lofti_cold;
+
 struct loft_arena {
     uint64_t magic;    /* LOFTI_ARENA_MAGIC while open */
     loft_arena *next;  /* in the registry */
@@ -67,6 +77,7 @@ struct loft_arena {
     uint32_t tracker;  /* enum loft_tracker; 0: a reader, or anonymous */
     bool track_lost;   /* what was stored to since the last commit is not known (C7) */
     lofti_watch watch; /* of LOFT_TRACKER_WP_ASYNC */
+    lofti_cold cold;
     lofti_index known; /* content hashes of private pages as of the last commit (track.c) */
     bool verify;       /* LOFT_VERIFY */
     pthread_mutex_t pins_mutex;
@@ -131,6 +142,9 @@ int lofti_space_overlay(loft_arena *arena);
 int lofti_space_protect(loft_arena *arena);
 /* Returns chunks to clean file mappings after a checkpoint: those whose private pages are all as committed. */
 void lofti_space_return(loft_arena *arena);
+/* Maps the file over what is in the file anyway. A range that stays without memory poisons the store. */
+void lofti_space_file_over(loft_arena *arena, uint64_t off, uint64_t bytes,
+                           enum lofti_chunk_event event);
 /* Takes back the chunks at and behind `end_off` (rollback). */
 int lofti_space_shrink(loft_arena *arena, uint64_t end_off);
 /* The heap's host interface. */
@@ -175,6 +189,14 @@ bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes);
 bool lofti_track_private(loft_arena *arena, uint64_t off, uint64_t bytes);
 /* After a checkpoint: the notes are in the file now. */
 void lofti_track_trim(loft_arena *arena);
+
+/* --- cold.c: clean pages that commits need not look at ------------------------------------------- */
+
+void lofti_cold_start(loft_arena *arena);
+/* A commit's look at what no watch covers took so long, and met so many private pages. */
+void lofti_cold_looked(loft_arena *arena, uint64_t ns, uint64_t private_pages);
+/* Goes on with a pass, if one is under way, for about as long as the last look took. The gate is closed. */
+void lofti_cold_drop(loft_arena *arena);
 
 /* --- pin.c ------------------------------------------------------------------------------------------ */
 

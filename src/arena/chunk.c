@@ -6,7 +6,7 @@
  *           | ^              |    UNARMED         |
  *    OPENED | | GIVEN UP     +---- RETURNED ------+
  *           v | (of all)     v
- *          FILE <---------> FILE, watched
+ *          FILE <---------> FILE, watched       FILE -- REFRESHED --> FILE
  *               ARMED, and UNARMED or RETURNED
  *
  * Invariants, each checked by lofti_chunk_verify:
@@ -16,7 +16,8 @@
  *   K4  Behind the arena's end nothing is mapped.
  *
  * What RETURNED rests on is judged where it happens (lofti_space_return): the journal is empty, so what the chunk holds
- * was applied and flushed; nothing in it changed since; no device writes to it; the gate is closed.
+ * was applied and flushed; nothing in it changed since; no device writes to it; the gate is closed. What REFRESHED rests on
+ * is in cold.c: no page of the chunk is private, no device writes to it, the gate is closed.
  */
 #include <errno.h>
 
@@ -45,13 +46,13 @@ static unsigned chunk_row(uint8_t state)
 
 /* clang-format off */
 static const uint8_t chunk_table[CHUNK_ROWS][LOFTI_CHUNK_EVENTS] = {
-    /*                  GROWN OPENED ARMED          UNARMED RETURNED GIVEN_UP */
-    /* NONE          */ {ANON, FILED, ILL,           ILL,    ILL,     NONE},
-    /* no state      */ {ILL,  ILL,   ILL,           ILL,    ILL,     ILL},
-    /* FILE          */ {ILL,  ILL,   FILED_WATCHED, FILED,  FILED,   NONE},
-    /* FILE, watched */ {ILL,  ILL,   FILED_WATCHED, FILED,  FILED,   NONE},
-    /* ANON          */ {ILL,  ILL,   ANON_WATCHED,  ANON,   FILED,   NONE},
-    /* ANON, watched */ {ILL,  ILL,   ANON_WATCHED,  ANON,   FILED,   NONE},
+    /*                  GROWN OPENED ARMED          UNARMED RETURNED REFRESHED GIVEN_UP */
+    /* NONE          */ {ANON, FILED, ILL,           ILL,    ILL,     ILL,      NONE},
+    /* no state      */ {ILL,  ILL,   ILL,           ILL,    ILL,     ILL,      ILL},
+    /* FILE          */ {ILL,  ILL,   FILED_WATCHED, FILED,  FILED,   FILED,    NONE},
+    /* FILE, watched */ {ILL,  ILL,   FILED_WATCHED, FILED,  FILED,   ILL,      NONE},
+    /* ANON          */ {ILL,  ILL,   ANON_WATCHED,  ANON,   FILED,   ILL,      NONE},
+    /* ANON, watched */ {ILL,  ILL,   ANON_WATCHED,  ANON,   FILED,   ILL,      NONE},
 };
 /* clang-format on */
 
@@ -85,7 +86,8 @@ const char *lofti_chunk_event_name(enum lofti_chunk_event event)
     static const char *const names[LOFTI_CHUNK_EVENTS] = {
         [LOFTI_CHUNK_GROWN] = "grown",       [LOFTI_CHUNK_OPENED] = "opened",
         [LOFTI_CHUNK_ARMED] = "armed",       [LOFTI_CHUNK_UNARMED] = "unarmed",
-        [LOFTI_CHUNK_RETURNED] = "returned", [LOFTI_CHUNK_GIVEN_UP] = "given up",
+        [LOFTI_CHUNK_RETURNED] = "returned", [LOFTI_CHUNK_REFRESHED] = "refreshed",
+        [LOFTI_CHUNK_GIVEN_UP] = "given up",
     };
     return names[event];
 }

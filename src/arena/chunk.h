@@ -31,7 +31,8 @@ enum lofti_chunk_event {
     LOFTI_CHUNK_OPENED, /* the file is mapped at open */
     LOFTI_CHUNK_ARMED,  /* the kernel watches it from now on */
     LOFTI_CHUNK_UNARMED, /* private pages were found that no watch covers: it never began, or it was lost */
-    LOFTI_CHUNK_RETURNED, /* a checkpoint maps the file over it */
+    LOFTI_CHUNK_RETURNED,  /* a checkpoint maps the file over it */
+    LOFTI_CHUNK_REFRESHED, /* a commit maps the file over it, which it shows already */
     LOFTI_CHUNK_GIVEN_UP, /* rollback takes growth back, or its memory was lost: then the store is poisoned */
     LOFTI_CHUNK_EVENTS
 };

@@ -82,7 +82,12 @@ static void gate_open(loft_arena *arena)
 static int commit_take(loft_arena *arena, bool flush, uint64_t *frontier)
 {
     commit_capture capture = {.arena = arena};
-    int code = lofti_store_begin(&arena->store);
+    int code = lofti_store_writable(&arena->store, "commit");
+    if (code != LOFT_OK) {
+        return code;
+    }
+    lofti_cold_drop(arena); /* before: should memory be lost in it, no commit begins */
+    code = lofti_store_begin(&arena->store);
     if (code != LOFT_OK) {
         return code;
     }

@@ -127,7 +127,8 @@ bool lofti_space_accessible(const loft_arena *arena, uint64_t off, uint64_t byte
 /* Maps [off, off + bytes), whole chunks, as the event asks for. */
 static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, enum lofti_chunk_event event)
 {
-    const bool filed = event == LOFTI_CHUNK_OPENED || event == LOFTI_CHUNK_RETURNED;
+    const bool filed = event == LOFTI_CHUNK_OPENED || event == LOFTI_CHUNK_RETURNED ||
+                       event == LOFTI_CHUNK_REFRESHED;
     const unsigned flags =
         LOFTI_MAP_NORESERVE |
         (event == LOFTI_CHUNK_GIVEN_UP ? (unsigned)LOFTI_MAP_RESERVE : (unsigned)LOFTI_MAP_WRITE);
@@ -289,17 +290,17 @@ static int count_mapped(void *context, const lofti_map_area *area)
 
 /* The system may drop the old mapping before it finds that it cannot make the new one (os/map.h). What was there is
  * in the file, so the same is tried once more; a chunk that stays without memory must never be committed. */
-static void chunk_return(loft_arena *arena, uint64_t off)
+void lofti_space_file_over(loft_arena *arena, uint64_t off, uint64_t bytes,
+                           enum lofti_chunk_event event)
 {
     uint64_t range[3] = {(uint64_t)(uintptr_t)arena->base + off, 0, 0};
-    range[1] = range[0] + LOFTI_CHUNK_BYTES;
-    if (space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_RETURNED) == LOFT_OK ||
-        (lofti_map_each(arena->base + off, LOFTI_CHUNK_BYTES, count_mapped, range) == 0 &&
-         range[2] == LOFTI_CHUNK_BYTES) ||
-        space_map(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_RETURNED) == LOFT_OK) {
+    range[1] = range[0] + bytes;
+    if (space_map(arena, off, bytes, event) == LOFT_OK ||
+        (lofti_map_each(arena->base + off, bytes, count_mapped, range) == 0 && range[2] == bytes) ||
+        space_map(arena, off, bytes, event) == LOFT_OK) {
         return;
     }
-    lofti_chunk_move(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_GIVEN_UP);
+    lofti_chunk_move(arena, off, bytes, LOFTI_CHUNK_GIVEN_UP);
     arena->store.state = LOFTI_STORE_POISONED;
 }
 
@@ -323,7 +324,7 @@ void lofti_space_return(loft_arena *arena)
         if (off < end_off &&
             (held || (arena->chunk_states[chunk] & LOFTI_CHUNK_KIND) == LOFTI_CHUNK_ANON) &&
             chunk_returns(arena, off)) {
-            chunk_return(arena, off);
+            lofti_space_file_over(arena, off, LOFTI_CHUNK_BYTES, LOFTI_CHUNK_RETURNED);
         }
     }
 }

@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "heap/annotate.h"
 #include "os/dirty.h"
+#include "os/sys.h"
 
 /* What a rollback stored counts as changed. The next commit compares a few such pages (2 us each); for more of them all
  * that is watched is protected anew (2 ns for each page of the heap). */
@@ -40,6 +41,7 @@ typedef struct track_scan {
     bool known;         /* pages with the hash of the last commit are passed over */
     uint64_t chunk;     /* the last one that watch_private looked at; 0: none yet */
     bool chunk_watched; /* what came of it */
+    uint64_t pages;     /* that were reported or passed over */
 } track_scan;
 
 int lofti_track_start(loft_arena *arena)
@@ -48,6 +50,7 @@ int lofti_track_start(loft_arena *arena)
     arena->watch.handle = -1;
     arena->track_lost = true; /* pages that became private before the first commit */
     arena->tracker = LOFT_TRACKER_PRIVATE;
+    lofti_cold_start(arena);
     if (forced != NULL && strcmp(forced, "private") == 0) {
         return LOFT_OK;
     }
@@ -89,10 +92,11 @@ static bool track_known(const loft_arena *arena, uint64_t page_idx, const uint8_
 /* A run of pages, to fn: as it is, or those of it that the hashes do not know. */
 static int scan_pages(void *context, void *start, size_t bytes)
 {
-    const track_scan *scan = context;
+    track_scan *scan = context;
     uint8_t *page = start;
     uint64_t page_idx = (uint64_t)(page - scan->arena->base) / LOFTI_PAGE_BYTES;
     uint64_t left = bytes / LOFTI_PAGE_BYTES;
+    scan->pages += left;
     while (left > 0) {
         uint64_t count = scan->known ? 0 : left;
         while (count < left && scan->known &&
@@ -199,26 +203,36 @@ static int arm_watched(void *context, uint64_t off, uint64_t bytes, int state)
     return LOFT_OK;
 }
 
+/* All that is mapped, by `fn`; a commit's look at what no watch covers is timed. */
+static int scan_all(track_scan *scan, lofti_space_run_fn *fn, bool timed)
+{
+    const uint64_t begin_ns = timed ? lofti_sys_now_ns() : 0;
+    const int code = lofti_space_each_span(scan->arena, fn, scan);
+    if (timed) {
+        lofti_cold_looked(scan->arena, lofti_sys_now_ns() - begin_ns, scan->pages);
+    }
+    return code;
+}
+
 /* For a rollback nothing needs to be armed: it stores to all that is reported. */
 static int changed_wp_async(track_scan *scan, bool arm)
 {
     loft_arena *arena = scan->arena;
     int code = LOFT_OK;
     if (arena->track_lost) {
-        code = arm ? lofti_space_each_span(arena, arm_watched, scan) : LOFT_OK;
-        return code == LOFT_OK ? lofti_space_each_span(arena, scan_private, scan) : code;
+        code = arm ? scan_all(scan, arm_watched, false) : LOFT_OK;
+        return code == LOFT_OK ? scan_all(scan, scan_private, false) : code;
     }
     arena->track_lost = true; /* until settled: what the take reports is forgotten by the kernel */
-    code = lofti_space_each_span(arena, scan_missed, scan);
-    return code == LOFT_OK ? lofti_space_each_span(arena, arm ? scan_watched : look_watched, scan)
-                           : code;
+    code = scan_all(scan, scan_missed, arm);
+    return code == LOFT_OK ? scan_all(scan, arm ? scan_watched : look_watched, false) : code;
 }
 
 /* --- Both ---------------------------------------------------------------------------------------- */
 
 static int track_scanned(loft_arena *arena, bool arm, lofti_track_fn *fn, void *context)
 {
-    track_scan scan = {arena, fn, context, false, 0, false};
+    track_scan scan = {.arena = arena, .fn = fn, .context = context};
     if (arena->tracker == LOFT_TRACKER_WP_ASYNC) {
         return changed_wp_async(&scan, arm);
     }
@@ -229,7 +243,7 @@ static int track_scanned(loft_arena *arena, bool arm, lofti_track_fn *fn, void *
         lofti_index_clear(&arena->known);
     }
     arena->track_lost = true;
-    return lofti_space_each_span(arena, scan_private, &scan);
+    return scan_all(&scan, scan_private, arm && scan.known);
 }
 
 int lofti_track_changed(loft_arena *arena, lofti_track_fn *fn, void *context)
@@ -337,7 +351,7 @@ bool lofti_track_any(loft_arena *arena, uint64_t off, uint64_t bytes)
         return lofti_watch_peek(start, bytes, stop_at_run, NULL) != 0;
     }
     /* Without hashes (wp_async, not watched) every private page may have changed. */
-    track_scan scan = {arena, stop_at_page, NULL, true, 0, false};
+    track_scan scan = {.arena = arena, .fn = stop_at_page, .known = true};
     return lofti_dirty_private(start, bytes, scan_pages, &scan) != 0;
 }
 

@@ -60,6 +60,7 @@
     X(SETTLED_EARLY)                                                                               \
     X(KNOWN_KEPT)                                                                                  \
     X(RETURN_CHANGED)                                                                              \
+    X(REFRESH_CHANGED)                                                                             \
     X(OVERLAY_SKIPPED)                                                                             \
     X(ROLLBACK_DROPS)                                                                              \
     X(PUNCH_LIVE)                                                                                  \

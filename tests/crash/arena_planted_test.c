@@ -34,6 +34,7 @@ static void plant(enum lofti_fault fault)
 
 LOFT_TEST(arena_planted, settled_although_the_commit_failed) { plant(LOFTI_FAULT_SETTLED_EARLY); }
 LOFT_TEST(arena_planted, changed_ranges_are_returned) { plant(LOFTI_FAULT_RETURN_CHANGED); }
+LOFT_TEST(arena_planted, changed_ranges_are_refreshed) { plant(LOFTI_FAULT_REFRESH_CHANGED); }
 LOFT_TEST(arena_planted, rollback_drops_anonymous_pages) { plant(LOFTI_FAULT_ROLLBACK_DROPS); }
 
 LOFT_TEST(arena_planted, the_journal_is_not_overlaid) { plant(LOFTI_FAULT_OVERLAY_SKIPPED); }
