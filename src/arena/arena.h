@@ -68,6 +68,7 @@ struct loft_arena {
     bool over;      /* over a caller's memory: base + LOFTI_HEAP_OFF is its first byte (over.c) */
     bool writable;
     bool forked;         /* this is the child's copy of a file arena */
+    bool is_inherited;   /* the system gives a child this memory, too: it gives it back */
     uint32_t durability; /* enum loft_durability */
     uint64_t journal_limit_bytes;
     uint64_t gate_timeout_ms;

@@ -210,7 +210,7 @@ static int create_file(const char *path, lofti_file *file, char *temporary, size
 static int create_link(const loft_arena *arena, const char *temporary)
 {
     const lofti_file *file = &arena->store.file;
-    int error = lofti_file_link(file, arena->path);
+    int error = lofti_file_link(file, temporary[0] != '\0' ? temporary : NULL, arena->path);
     if (error == 0) {
         /* Before: the content was flushed by the commit. After: the name leads to it. */
         error = lofti_file_sync_folder(file->ops, arena->path);

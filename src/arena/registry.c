@@ -1,7 +1,8 @@
 /*
  * arena/registry.c - the open arenas of this process, and what fork does to them.
  *
- * A file arena stays with the parent: its memory is not copied to a child (space.c), and the child
+ * A file arena stays with the parent: its memory is not copied to a child (space.c), or given back by the child
+ * first of all where the system copies everything. The child
  * closes its copies of the descriptors at once, so that the writer's lock dies with the parent. An
  * anonymous arena forks like malloc's memory; its locks are held across the fork. One over a caller's memory
  * does the same where the child has that memory, and is lost to the child where it has not. Where the
@@ -16,6 +17,7 @@
 #include "arena/arena.h"
 #include "base/misuse.h"
 #include "base/status.h"
+#include "os/map.h"
 #include "os/sys.h"
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -98,8 +100,20 @@ static void forget_snapshot(loft_arena *arena)
     (void)pthread_mutex_init(&arena->commit_mutex, NULL);
 }
 
+/* Where the system knows no memory that a child does not get. Before anybody looks whether it is there, or could be
+ * given the place. */
+static void give_back_inherited(void)
+{
+    for (loft_arena *arena = registry_first; arena != NULL; arena = arena->next) {
+        if (arena->is_inherited && !arena->forked && arena->magic != 0) {
+            (void)lofti_map_release(arena->base, arena->reserve_bytes);
+        }
+    }
+}
+
 static void fork_child(void)
 {
+    give_back_inherited();
     if (!fork_lone) {
         each_anonymous(unlock_grow);
         lofti_heap_fork_child();

@@ -1,6 +1,7 @@
 /*
  * arena/space.c - address space: holding it, growing into it, mapping the file over it.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "arena/arena.h"
@@ -72,7 +73,8 @@ int lofti_space_reserve(loft_arena *arena, uint64_t base, uint64_t least_bytes)
     arena->reserve_bytes = bytes;
     if (arena->path[0] != '\0') {
         /* A child does not have the arena, and may open it for reading at the same place. */
-        (void)lofti_map_advise(arena->base, bytes, LOFTI_ADVICE_DONTFORK);
+        arena->is_inherited =
+            lofti_map_advise(arena->base, bytes, LOFTI_ADVICE_DONTFORK) == -EOPNOTSUPP;
     }
     arena->chunk_states_bytes =
         lofti_arith_round_up(bytes / LOFTI_CHUNK_BYTES, lofti_map_page_bytes());
@@ -139,7 +141,7 @@ static int space_map(loft_arena *arena, uint64_t off, uint64_t bytes, enum lofti
         /* Before anything else can fail: what it was, and its watch, are gone. */
         lofti_chunk_move(arena, off, bytes, event);
     }
-    if (error == 0 && arena->has_store) {
+    if (error == 0 && arena->has_store && !arena->is_inherited) {
         /* A child must neither see pages that follow the file nor pay for copying a huge heap. */
         error = lofti_map_advise(at, bytes, LOFTI_ADVICE_DONTFORK);
     }
@@ -444,8 +446,8 @@ static bool host_unused(void *context, uint64_t off, uint64_t bytes)
     const uint64_t from = lofti_arith_round_up(off, page_bytes);
     const uint64_t end = lofti_arith_down(off + bytes, page_bytes);
     return !arena->has_store &&
-           (from >= end || lofti_map_advise(arena->base + LOFTI_HEAP_OFF + from, end - from,
-                                            LOFTI_ADVICE_DONTNEED) == 0);
+           (from >= end || lofti_map_drop(arena->base + LOFTI_HEAP_OFF + from, end - from,
+                                          LOFTI_MAP_WRITE | LOFTI_MAP_NORESERVE) == 0);
 }
 
 static uint64_t host_now_ns(void *context)

@@ -151,13 +151,14 @@ int lofti_target_begin(lofti_target *target, const char *operation, const char *
 static int target_name(lofti_target *target)
 {
     if ((target->flags & LOFT_REPLACE) == 0) {
-        return lofti_file_link(&target->file, target->path);
+        return lofti_file_link(
+            &target->file, target->temporary[0] != '\0' ? target->temporary : NULL, target->path);
     }
     int error = target->temporary[0] != '\0' ? 0 : -EEXIST;
     for (int i = 0; i < TARGET_TRIES && error == -EEXIST; i++) {
         error = target_temporary(target);
         if (error == 0) {
-            error = lofti_file_link(&target->file, target->temporary);
+            error = lofti_file_link(&target->file, NULL, target->temporary);
         }
         if (error != 0) {
             target->temporary[0] = '\0';

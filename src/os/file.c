@@ -207,11 +207,11 @@ int64_t lofti_file_copy_range(const lofti_file *to, uint64_t to_off, const lofti
     return copied;
 }
 
-int lofti_file_link(const lofti_file *file, const char *path)
+int lofti_file_link(const lofti_file *file, const char *from, const char *path)
 {
     int rc;
     do {
-        rc = file->ops->link(file->ops, file->handle, path);
+        rc = file->ops->link(file->ops, file->handle, from, path);
     } while (rc == -EINTR);
     return rc;
 }

@@ -60,7 +60,9 @@ enum lofti_sync_kind {
 };
 
 /* Locks are of the open file description (OFD): they conflict within one process too, are
- * inherited by fork (so a child must close its copies) and die with the last descriptor. */
+ * inherited by fork (so a child must close its copies) and die with the last descriptor. Where a system has only POSIX'
+ * classic ones (os/locks_posix.c), a child inherits none, and a program that itself closes a descriptor of the file, opened
+ * without this table, ends them. */
 enum lofti_lock_kind { LOFTI_LOCK_NONE = 0, LOFTI_LOCK_SHARED = 1, LOFTI_LOCK_EXCLUSIVE = 2 };
 
 struct lofti_file_ops {
@@ -93,8 +95,9 @@ struct lofti_file_ops {
     /* Copies inside the kernel; may be short; the same refusals as clone. */
     int64_t (*copy_range)(const lofti_file_ops *ops, intptr_t to, uint64_t to_off, intptr_t from,
                           uint64_t from_off, size_t bytes);
-    /* Names an unnamed file; -EEXIST if the name is taken. */
-    int (*link)(const lofti_file_ops *ops, intptr_t handle, const char *path);
+    /* Names a file that is unnamed (`from` NULL), or has the temporary name `from`, which it keeps; -EEXIST if
+     * the name is taken. */
+    int (*link)(const lofti_file_ops *ops, intptr_t handle, const char *from, const char *path);
     int (*rename)(const lofti_file_ops *ops, const char *from, const char *to);
     int (*unlink)(const lofti_file_ops *ops, const char *path);
     /* Makes the names in the folder that holds `path` durable. */
@@ -109,6 +112,10 @@ struct lofti_file_ops {
 /* Whether a file can be made shorter while a part of it is mapped. Where not, resize answers
  * -ETXTBSY to that. */
 bool lofti_file_cuts_mapped(void);
+
+/* How many descriptors the system's table keeps open, though they were closed, for the sake of other locks of this
+ * process (os/locks_posix.c); negative where locks are the open file description's, and nothing is kept. For tests. */
+int lofti_file_locks_keep(void);
 
 /* The table in use: the system's, unless a test has set another. */
 const lofti_file_ops *lofti_file_ops_current(void);
@@ -148,7 +155,7 @@ int64_t lofti_file_seek(const lofti_file *file, uint64_t off, bool hole);
 int lofti_file_clone(const lofti_file *to, const lofti_file *from);
 int64_t lofti_file_copy_range(const lofti_file *to, uint64_t to_off, const lofti_file *from,
                               uint64_t from_off, size_t bytes);
-int lofti_file_link(const lofti_file *file, const char *path);
+int lofti_file_link(const lofti_file *file, const char *from, const char *path);
 int lofti_file_rename(const lofti_file_ops *ops, const char *from, const char *to);
 int lofti_file_unlink(const lofti_file_ops *ops, const char *path);
 int lofti_file_sync_folder(const lofti_file_ops *ops, const char *path);

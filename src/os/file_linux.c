@@ -314,9 +314,11 @@ static int64_t linux_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t
     return copied < 0 ? file_optional_result(copied) : copied;
 }
 
-static int linux_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int linux_link(const lofti_file_ops *ops, intptr_t handle, const char *from,
+                      const char *path)
 {
     (void)ops;
+    (void)from;   /* the same way leads to a file with a name */
     char own[32]; /* "/proc/self/fd/" and ten digits */
     (void)snprintf(own, sizeof own, "/proc/self/fd/%d", (int)handle);
     if (linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) {
@@ -376,6 +378,8 @@ static int linux_write_back(const lofti_file_ops *ops, intptr_t handle, uint64_t
 }
 
 bool lofti_file_cuts_mapped(void) { return true; }
+
+int lofti_file_locks_keep(void) { return -1; }
 
 const lofti_file_ops *lofti_file_ops_system(void)
 {

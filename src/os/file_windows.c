@@ -112,9 +112,11 @@ static int windows_open(const lofti_file_ops *ops, const char *path, unsigned fl
 }
 
 /* Names the file of a handle once more: for files that have a temporary name. */
-static int windows_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int windows_link(const lofti_file_ops *ops, intptr_t handle, const char *from,
+                        const char *path)
 {
     (void)ops;
+    (void)from;
     lofti_wide wide;
     lofti_wide own;
     const int rc = lofti_wide_path(path, &wide);
@@ -420,6 +422,8 @@ static int64_t windows_copy_range(const lofti_file_ops *ops, intptr_t to, uint64
 }
 
 bool lofti_file_cuts_mapped(void) { return false; }
+
+int lofti_file_locks_keep(void) { return -1; }
 
 const lofti_file_ops *lofti_file_ops_system(void)
 {

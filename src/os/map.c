@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "os/place.h"
 
@@ -133,6 +134,10 @@ static int map_move(const lofti_map_ops *ops, void *at, size_t old_bytes, size_t
         return rc;
     }
     rc = ops->remap(at, old_bytes, new_bytes, true, to, &got);
+    if (rc == -EOPNOTSUPP) { /* there is no such call: the room is what it was */
+        (void)ops->unmap(to, new_bytes);
+        return rc;
+    }
     if (rc != 0) {
         lofti_place_give_up(ops, lofti_place_number(to), new_bytes);
         return rc;
@@ -141,7 +146,67 @@ static int map_move(const lofti_map_ops *ops, void *at, size_t old_bytes, size_t
     return 0;
 }
 
-int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void **out)
+/* Pages of zeros are not copied: they are there already, and most of a large range may be nothing else. */
+static void map_copy(char *to, const char *from, size_t bytes)
+{
+    const size_t page_bytes = lofti_map_page_bytes();
+    for (size_t off = 0; off < bytes; off += page_bytes) {
+        const char *page = from + off;
+        if (page[0] != 0 || memcmp(page, page + 1, page_bytes - 1) != 0) {
+            memcpy(to + off, page, page_bytes);
+        }
+    }
+}
+
+/* For systems without mremap. A shared mapping of a file is the same wherever it is made; memory is copied. Not what
+ * a child may have, or private pages of a file: they cannot be brought along. */
+static bool map_is_anew(const lofti_map_source *source)
+{
+    return source != NULL && ((source->flags & LOFTI_MAP_SHARED) != 0) == (source->file != NULL);
+}
+
+static int map_extend(void *at, size_t old_bytes, size_t new_bytes, const lofti_map_source *source)
+{
+    const uint64_t off = source->file != NULL ? source->off + old_bytes : 0;
+    const int rc = lofti_map_at((char *)at + old_bytes, new_bytes - old_bytes, source->flags,
+                                source->file, off);
+    return rc == -EEXIST ? -ENOMEM : rc;
+}
+
+static int map_move_anew(void *at, size_t old_bytes, size_t new_bytes,
+                         const lofti_map_source *source, void **out)
+{
+    void *to = NULL;
+    int rc = lofti_map_place(new_bytes, 0, source->flags, source->file, source->off, &to);
+    if (rc != 0) {
+        return rc;
+    }
+    if (source->file == NULL) {
+        map_copy(to, at, old_bytes);
+    }
+    rc = lofti_map_release(at, old_bytes);
+    if (rc != 0) {
+        (void)lofti_map_release(to, new_bytes);
+        return rc;
+    }
+    *out = to;
+    return 0;
+}
+
+static int map_resize_here(const lofti_map_ops *ops, void *at, size_t old_bytes, size_t new_bytes,
+                           const lofti_map_source *source)
+{
+    void *got = NULL;
+    if (!lofti_place_is_inside(lofti_place_number(at), new_bytes)) {
+        return -ENOMEM;
+    }
+    const int rc = ops->remap(at, old_bytes, new_bytes, false, NULL, &got);
+    return rc == -EOPNOTSUPP && map_is_anew(source) ? map_extend(at, old_bytes, new_bytes, source)
+                                                    : rc;
+}
+
+int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move,
+                     const lofti_map_source *source, void **out)
 {
     if (!map_is_request_valid(old_bytes, lofti_place_number(at)) ||
         !map_is_request_valid(new_bytes, 0)) {
@@ -151,16 +216,17 @@ int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move
         return -ENOMEM;
     }
     const lofti_map_ops *ops = map_ops_current();
-    int rc = -ENOMEM;
-    if (lofti_place_is_inside(lofti_place_number(at), new_bytes)) {
-        void *got = NULL;
-        rc = ops->remap(at, old_bytes, new_bytes, false, NULL, &got);
-        if (rc == 0) {
-            *out = at;
-            return 0;
-        }
+    int rc = map_resize_here(ops, at, old_bytes, new_bytes, source);
+    if (rc == 0) {
+        *out = at;
     }
-    return rc == -ENOMEM && may_move ? map_move(ops, at, old_bytes, new_bytes, out) : rc;
+    if (rc != -ENOMEM || !may_move) {
+        return rc;
+    }
+    rc = map_move(ops, at, old_bytes, new_bytes, out);
+    return rc == -EOPNOTSUPP && map_is_anew(source)
+               ? map_move_anew(at, old_bytes, new_bytes, source, out)
+               : rc;
 }
 
 int lofti_map_protect(void *at, size_t bytes, unsigned flags)
@@ -176,6 +242,12 @@ int lofti_map_advise(void *at, size_t bytes, int advice)
         rc = ops->advise(at, bytes, advice);
     } while (rc == -EINTR);
     return rc;
+}
+
+int lofti_map_drop(void *at, size_t bytes, unsigned flags)
+{
+    const int rc = lofti_map_advise(at, bytes, LOFTI_ADVICE_DONTNEED);
+    return rc == -EOPNOTSUPP ? lofti_map_over(at, bytes, flags, NULL, 0) : rc;
 }
 
 /* EINTR is not repeated: the outcome of an interrupted flush is unknown. */

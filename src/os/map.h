@@ -53,7 +53,8 @@ typedef struct lofti_map_ops {
                void **out);
     /* -EOPNOTSUPP where a reservation cannot be unmapped in part. */
     int (*unmap)(void *at, size_t bytes);
-    /* mremap: in place, or, with may_move, to anywhere (`to` NULL) or exactly `to`. */
+    /* mremap: in place, or, with may_move, to anywhere (`to` NULL) or exactly `to`. -EOPNOTSUPP: the system makes
+     * nothing longer; os/map.c then maps it anew. */
     int (*remap)(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void *to, void **out);
     int (*protect)(void *at, size_t bytes, unsigned flags); /* RESERVE, READ or WRITE */
     int (*advise)(void *at, size_t bytes, int advice);      /* enum lofti_map_advice */
@@ -72,10 +73,11 @@ enum lofti_map_advice {
     LOFTI_ADVICE_RANDOM,
     LOFTI_ADVICE_SEQUENTIAL,
     LOFTI_ADVICE_WILLNEED,
-    LOFTI_ADVICE_DONTNEED, /* private memory: content dropped (file content or zeros come back) */
+    LOFTI_ADVICE_DONTNEED, /* private memory: content dropped (file content or zeros come back); -EOPNOTSUPP
+                              where the system may as well keep it */
     LOFTI_ADVICE_HUGE,
     LOFTI_ADVICE_NOHUGE,
-    LOFTI_ADVICE_DONTFORK, /* a forked child does not get the range */
+    LOFTI_ADVICE_DONTFORK, /* a forked child does not get the range; -EOPNOTSUPP: it always does */
     LOFTI_ADVICE_DOFORK,
     LOFTI_ADVICE_DONTDUMP,
     LOFTI_ADVICE_FREE,
@@ -110,10 +112,22 @@ int lofti_map_over(void *at, size_t bytes, unsigned flags, const lofti_file *fil
 int lofti_map_release(void *at, size_t bytes);
 /* Resizes; *out is where it lies now. may_move false: -ENOMEM when it cannot stay. -EFAULT: to the
  * system it is several mappings (parts differ in protection or advice), which cannot be resized
- * as one. Failed, the old range is as it was. */
-int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void **out);
+ * as one. Failed, the old range is as it was. `source` is what it was mapped from; systems that have no call for it map
+ * that anew, and copy private memory, page by page where it is not zero: what is moved there has the source's
+ * protection and no advice. NULL: it gets shorter. */
+typedef struct lofti_map_source {
+    unsigned flags;
+    const lofti_file
+        *file; /* NULL: anonymous. A private mapping of a file gets no longer: -EOPNOTSUPP */
+    uint64_t off;
+} lofti_map_source;
+int lofti_map_resize(void *at, size_t old_bytes, size_t new_bytes, bool may_move,
+                     const lofti_map_source *source, void **out);
 int lofti_map_protect(void *at, size_t bytes, unsigned flags);
 int lofti_map_advise(void *at, size_t bytes, int advice);
+/* Drops the content of private anonymous memory, so that it is zero: by LOFTI_ADVICE_DONTNEED, or where that is
+ * -EOPNOTSUPP by mapping over it with these flags. */
+int lofti_map_drop(void *at, size_t bytes, unsigned flags);
 int lofti_map_sync(void *at, size_t bytes, bool wait);
 int lofti_map_lock(void *at, size_t bytes, bool on);
 

@@ -253,7 +253,7 @@ static int draft_link_temporary(lofti_draft *draft)
     for (int i = 0; i < DRAFT_TRIES && rc == -EEXIST; i++) {
         rc = draft_make_temporary(draft);
         if (rc == 0) {
-            rc = lofti_file_link(&draft->file, draft->temporary);
+            rc = lofti_file_link(&draft->file, NULL, draft->temporary);
         }
     }
     draft->is_named = rc == 0;

@@ -110,7 +110,11 @@ int loft_advise(void *address, size_t offset, size_t bytes, unsigned advice)
         return lofti_status_fail(LOFT_EREADONLY, "advise", NULL, "the region at %p is read-only",
                                  address);
     }
-    const int rc = lofti_map_advise(range.at, range.bytes, range_advice[advice]);
+    const bool is_memory = range.facts.kind == LOFT_REGION_MEMORY;
+    const bool is_private = (range.facts.flags & LOFT_SHARED) == 0;
+    const int rc = advice == LOFT_ADVICE_DONTNEED && is_memory && is_private
+                       ? lofti_map_drop(range.at, range.bytes, lofti_view_map_flags(&range.facts))
+                       : lofti_map_advise(range.at, range.bytes, range_advice[advice]);
     if (rc == -EFAULT && advice == LOFT_ADVICE_POPULATE) {
         return lofti_view_fail_region(-ENOSPC, "advise", &range.facts); /* it would be SIGBUS */
     }

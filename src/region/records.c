@@ -128,8 +128,7 @@ static void slab_give_memory_back(record_slab *slab)
     const size_t head_bytes = page_bytes > SLAB_HEAD_BYTES ? page_bytes : SLAB_HEAD_BYTES;
     /* Where pages are larger than the head, the records on its page keep their bytes; with the
      * list forgotten nobody looks at them. If the system refuses, the memory just stays. */
-    (void)lofti_map_advise((char *)slab + head_bytes, SLAB_BYTES - head_bytes,
-                           LOFTI_ADVICE_DONTNEED);
+    (void)lofti_map_drop((char *)slab + head_bytes, SLAB_BYTES - head_bytes, LOFTI_MAP_WRITE);
     slab->free_list = NULL;
     slab->unused = 0;
 }

@@ -156,7 +156,7 @@ static int resize_to_empty(resize_job *job)
         }
     }
     /* Its content is nobody's any more; if the system will not drop it, it keeps one page. */
-    (void)lofti_map_advise(at, job->next.map_bytes, LOFTI_ADVICE_DONTNEED);
+    (void)lofti_map_drop(at, job->next.map_bytes, LOFTI_MAP_RESERVE);
     lofti_table_update(job->region, &job->next);
     return 0;
 }
@@ -166,10 +166,16 @@ static int resize_mapping(resize_job *job)
     void *at = lofti_view_pointer(job->old.map_at);
     const uint64_t skipped = job->old.address - job->old.map_at;
     job->next.map_bytes = lofti_view_pages(skipped, job->next.bytes);
+    const lofti_map_source source = {
+        .flags = lofti_view_map_flags(&job->old),
+        .file = lofti_file_is_open(&job->old.file) ? &job->old.file : NULL,
+        .off = lofti_file_is_open(&job->old.file) ? job->old.file_off - skipped : 0};
+    const bool is_known = job->old.kind == LOFT_REGION_MEMORY || source.file != NULL;
+    const lofti_map_source *from = is_known ? &source : NULL;
     void *to = at;
     int rc = 0;
     if (job->next.map_bytes != job->old.map_bytes) {
-        rc = lofti_map_resize(at, job->old.map_bytes, job->next.map_bytes, false, &to);
+        rc = lofti_map_resize(at, job->old.map_bytes, job->next.map_bytes, false, from, &to);
     }
     if (rc == 0) {
         lofti_table_update(job->region, &job->next);
@@ -179,13 +185,14 @@ static int resize_mapping(resize_job *job)
         return rc;
     }
     lofti_table_remove(job->region);
-    rc = lofti_map_resize(at, job->old.map_bytes, job->next.map_bytes, true, &to);
+    rc = lofti_map_resize(at, job->old.map_bytes, job->next.map_bytes, true, from, &to);
     if (rc != 0) {
         lofti_table_restore(job->region, &job->old);
         return rc;
     }
     job->next.map_at = lofti_view_number(to);
     job->next.address = job->next.map_at + skipped;
+    (void)lofti_view_advise(&job->next); /* mapped anew it has none; a hint */
     lofti_table_insert(job->region, &job->next);
     return 0;
 }

@@ -78,7 +78,16 @@ int lofti_view_populate(const lofti_facts *facts)
     if (rc == -EFAULT) {
         return -ENOSPC; /* a store there would have been SIGBUS */
     }
-    return rc == -EINVAL ? 0 : rc; /* the system does not know how: it was a hint */
+    if (rc != -EINVAL) {
+        return rc;
+    }
+    /* The system does not know how. Memory is touched; of a file it was a hint. */
+    for (uint64_t off = 0; facts->kind == LOFT_REGION_MEMORY && off < facts->map_bytes;
+         off += lofti_map_page_bytes()) {
+        (void)__atomic_fetch_or((char *)lofti_view_pointer(facts->map_at) + off, 0,
+                                __ATOMIC_RELAXED);
+    }
+    return 0;
 }
 
 /* Huge pages serve only what is aligned to them, in memory and in the file. */

@@ -2,6 +2,7 @@
 #include "arena/arena_world.h"
 
 #include "arena/chunk.h"
+#include "support/held.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -22,12 +23,12 @@ static unsigned own_mappings(void)
 
 leftovers leftovers_before(const char *folder)
 {
-    return (leftovers){folder, loft_test_descriptors(), own_mappings(), loft_test_entries(folder)};
+    return (leftovers){folder, held_descriptors(), own_mappings(), loft_test_entries(folder)};
 }
 
 void leftovers_check(const leftovers *before)
 {
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before->descriptors);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), before->descriptors);
     LOFT_CHECK_EQ_UINT(own_mappings(), before->mappings);
     LOFT_CHECK_EQ_UINT(loft_test_entries(before->folder), before->entries);
 }

@@ -221,6 +221,9 @@ static void expect_fault(loft_arena *arena, const char *sentence)
     LOFT_CHECK_CONTAINS(loft_last_error(), sentence);
 }
 
+/* What is mapped can be compared where the system tells it; what lies in the arena's own figures, always. */
+static bool tells_mappings(void) { return lofti_map_ops_system()->walk != NULL; }
+
 static void plant_state(loft_arena *arena, uint64_t off, unsigned state, const char *sentence)
 {
     _Atomic uint8_t *byte = &arena->chunk_states[off / CHUNK];
@@ -244,12 +247,16 @@ LOFT_TEST(chunk, the_checker_sees_a_wrong_state)
     const uint64_t anon = (uint64_t)((uint8_t *)more - arena->base) / CHUNK * CHUNK + CHUNK;
     LOFT_CHECK_EQ_UINT(arena->chunk_states[filed / CHUNK], LOFTI_CHUNK_FILE);
     LOFT_CHECK_EQ_UINT(arena->chunk_states[anon / CHUNK], LOFTI_CHUNK_ANON);
-    plant_state(arena, filed, LOFTI_CHUNK_ANON, "a file lies there");
+    if (tells_mappings()) {
+        plant_state(arena, filed, LOFTI_CHUNK_ANON, "a file lies there");
+    }
     plant_state(arena, filed, LOFTI_CHUNK_NONE, "the heap lies there");
     plant_state(arena, filed, LOFTI_CHUNK_FILE | LOFTI_CHUNK_WATCHED, "nothing watches");
     plant_state(arena, filed, LOFTI_CHUNK_FILE | LOFTI_CHUNK_HELD, "that is none");
     plant_state(arena, filed, LOFTI_CHUNK_KIND, "that is none");
-    plant_state(arena, anon, LOFTI_CHUNK_NONE, "memory lies there");
+    if (tells_mappings()) {
+        plant_state(arena, anon, LOFTI_CHUNK_NONE, "memory lies there");
+    }
     plant_state(arena, anon, LOFTI_CHUNK_FILE, "the file is shorter");
     plant_state(arena, 0, LOFTI_CHUNK_FILE, "the heap begins behind it");
     close_arena(arena);
@@ -257,6 +264,9 @@ LOFT_TEST(chunk, the_checker_sees_a_wrong_state)
 
 LOFT_TEST(chunk, the_checker_sees_a_wrong_mapping)
 {
+    if (!tells_mappings()) {
+        LOFT_SKIP("this system has no list of mappings");
+    }
     oracle_force("private");
     loft_arena *arena = new_arena("arena");
     char *block = oracle_fill_large(arena, 1);

@@ -5,6 +5,7 @@
 
 #include "arena/arena_world.h"
 #include "format/super.h"
+#include "support/held.h"
 
 typedef struct finding {
     uint64_t count, first_off;
@@ -51,7 +52,7 @@ static int salvage(finding *found, int stop)
     const leftovers kept = leftovers_before(loft_test_folder());
     *found = (finding){.stop = stop};
     const int code = loft_file_salvage(source, target, note, found);
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), kept.descriptors);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), kept.descriptors);
     uint8_t *after = file_read(source, &after_bytes);
     LOFT_CHECK_EQ_UINT(after_bytes, bytes);
     LOFT_CHECK_EQ_MEM(after, before, bytes);

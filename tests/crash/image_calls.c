@@ -306,8 +306,9 @@ static int call_clone(const lofti_file_ops *ops, intptr_t to, intptr_t from)
     return done < 0 ? (int)done : 0;
 }
 
-static int call_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int call_link(const lofti_file_ops *ops, intptr_t handle, const char *from, const char *path)
 {
+    (void)from;
     image *self = self_of(ops);
     const image_node *node = node_of(self, handle);
     if (node == NULL) {

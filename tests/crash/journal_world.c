@@ -105,7 +105,7 @@ void journal_create(journal_world *world)
         ops->open(ops, JOURNAL_PATH, LOFTI_OPEN_WRITE | LOFTI_OPEN_UNNAMED, 0600, &file.handle),
         "open");
     journal_must(lofti_store_format(&file, JOURNAL_PATH, &identity), "format");
-    journal_must(ops->link(ops, file.handle, JOURNAL_PATH), "link");
+    journal_must(ops->link(ops, file.handle, NULL, JOURNAL_PATH), "link");
     journal_must(ops->sync_folder(ops, JOURNAL_PATH), "sync folder");
     world->model.attempts = world->based_on = 1;
     for (uint32_t page = 0; page < JOURNAL_PAGES; page++) {

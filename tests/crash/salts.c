@@ -1,4 +1,4 @@
-/* See salts.h. The library asks the C library's getrandom, which the linker finds here first. */
+/* See salts.h. The library asks the C library's getrandom, on POSIX getentropy, which the linker finds here first. */
 #include "crash/salts.h"
 
 #include <stdbool.h>
@@ -29,4 +29,9 @@ ssize_t getrandom(void *data, size_t bytes, unsigned flags)
         memcpy((char *)data + done, &word, part);
     }
     return (ssize_t)bytes;
+}
+
+int getentropy(void *data, size_t bytes)
+{
+    return getrandom(data, bytes, 0) == (ssize_t)bytes ? 0 : -1;
 }

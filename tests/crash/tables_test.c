@@ -35,8 +35,8 @@ LOFT_TEST(memory_fs, names_lead_to_files_until_both_are_gone)
     begin();
     const intptr_t a = open_new("/a");
     LOFT_CHECK_EQ_INT(ops->pwrite(ops, a, "hello", 5, 0), 5);
-    LOFT_CHECK_EQ_INT(ops->link(ops, a, "/b"), 0);
-    LOFT_CHECK_EQ_INT(ops->link(ops, a, "/b"), -EEXIST);
+    LOFT_CHECK_EQ_INT(ops->link(ops, a, NULL, "/b"), 0);
+    LOFT_CHECK_EQ_INT(ops->link(ops, a, NULL, "/b"), -EEXIST);
     LOFT_CHECK_EQ_INT(ops->rename(ops, "/b", "/c"), 0);
     LOFT_CHECK_EQ_INT(ops->rename(ops, "/b", "/c"), -ENOENT);
     LOFT_CHECK_EQ_INT(ops->unlink(ops, "/a"), 0);
@@ -121,8 +121,8 @@ LOFT_TEST(memory_fs, a_clone_and_an_unnamed_file)
     LOFT_CHECK_EQ_UINT(size_of(b), size_of(a));
     LOFT_CHECK_EQ_INT(ops->seek(ops, b, 0, false), 1 << 20);
     LOFT_CHECK_FALSE(memory_fs_exists(fs, "/any"));
-    LOFT_CHECK_EQ_INT(ops->link(ops, b, "/a"), -EEXIST);
-    LOFT_CHECK_EQ_INT(ops->link(ops, b, "/b"), 0);
+    LOFT_CHECK_EQ_INT(ops->link(ops, b, NULL, "/a"), -EEXIST);
+    LOFT_CHECK_EQ_INT(ops->link(ops, b, NULL, "/b"), 0);
     LOFT_CHECK_EQ_INT(ops->close(ops, a), 0);
     LOFT_CHECK_EQ_INT(ops->close(ops, b), 0);
     memory_fs_set_unnamed(fs, false);

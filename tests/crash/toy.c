@@ -350,7 +350,7 @@ static int fill_new(toy *store, const char *path)
     if (error == 0 && store->fault != TOY_CREATE_UNFLUSHED) {
         error = ops->sync(ops, store->handle, LOFTI_SYNC_ALL);
     }
-    error = error == 0 ? ops->link(ops, store->handle, path) : error;
+    error = error == 0 ? ops->link(ops, store->handle, NULL, path) : error;
     if (error == 0 && store->fault != TOY_CREATE_NAME_UNFLUSHED) {
         error = ops->sync_folder(ops, path);
     }

@@ -16,8 +16,9 @@ enum {
 static store_world world;
 static bool random_fails;
 
-/* The library's, which the linker finds here first. */
+/* The library's, on Linux and on POSIX, which the linker finds here first. */
 ssize_t getrandom(void *data, size_t bytes, unsigned flags);
+int getentropy(void *data, size_t bytes);
 ssize_t getrandom(void *data, size_t bytes, unsigned flags)
 {
     if (random_fails) {
@@ -25,6 +26,11 @@ ssize_t getrandom(void *data, size_t bytes, unsigned flags)
         return -1;
     }
     return (ssize_t)syscall(SYS_getrandom, data, bytes, flags);
+}
+
+int getentropy(void *data, size_t bytes)
+{
+    return getrandom(data, bytes, 0) == (ssize_t)bytes ? 0 : -1;
 }
 
 /* All that was committed is there, another commit and a checkpoint go through, and the file says the same. */

@@ -118,6 +118,15 @@ static void take_own_lock(lofti_file *file)
     LOFT_CHECK_EQ_INT(lofti_file_lock(file, LOFTI_LOCK_EXCLUSIVE, 0), 0);
 }
 
+/* Of the parent's locks a child has none, or the same ones: it may take what is free and nothing else. */
+static void take_other_byte(lofti_file *file)
+{
+    lofti_file own = open_again();
+    LOFT_CHECK_EQ_INT(lofti_file_lock(&own, LOFTI_LOCK_EXCLUSIVE, 0), -EAGAIN);
+    LOFT_CHECK_EQ_INT(lofti_file_lock(&own, LOFTI_LOCK_EXCLUSIVE, 1), 0);
+    LOFT_CHECK_EQ_INT(lofti_file_close(file), 0);
+}
+
 LOFT_TEST(os_lock, a_killed_process_holds_nothing)
 {
     lofti_file theirs = {NULL, -1};
@@ -136,6 +145,9 @@ static void close_inherited(lofti_file *file) { LOFT_CHECK_EQ_INT(lofti_file_clo
 /* Why an arena's child closes its descriptors: the lock is the description's, not the process's. */
 LOFT_TEST(os_lock, a_child_that_keeps_the_descriptor_keeps_the_lock)
 {
+    if (lofti_file_locks_keep() >= 0) {
+        LOFT_SKIP("locks are the process's on this system: a child has none");
+    }
     lofti_file file = open_again();
     LOFT_CHECK_EQ_INT(lofti_file_lock(&file, LOFTI_LOCK_EXCLUSIVE, 0), 0);
     const pid_t child = start_child(do_nothing, &file);
@@ -158,4 +170,34 @@ LOFT_TEST(os_lock, a_child_that_closes_the_descriptor_leaves_the_lock_to_its_par
     LOFT_CHECK_EQ_INT(lofti_file_lock(&other, LOFTI_LOCK_EXCLUSIVE, 0), 0);
     end_child(child);
     LOFT_CHECK_EQ_INT(lofti_file_close(&other), 0);
+}
+
+/* Where locks are the process's, descriptors are kept for their sake: one for each kind of open, and not longer than there
+ * is a lock. */
+LOFT_TEST(os_lock, what_is_kept_for_the_sake_of_a_lock_is_used_again_and_closed_with_it)
+{
+    const unsigned before = loft_test_descriptors();
+    lofti_file first = open_again();
+    LOFT_CHECK_EQ_INT(lofti_file_lock(&first, LOFTI_LOCK_EXCLUSIVE, 0), 0);
+    for (int i = 0; i < 100; i++) {
+        lofti_file second;
+        LOFT_CHECK_EQ_INT(
+            lofti_file_open(loft_test_tmp_path("locked"), LOFTI_OPEN_WRITE, 0, &second), 0);
+        LOFT_CHECK_EQ_INT(lofti_file_lock(&second, LOFTI_LOCK_SHARED, 1), 0);
+        LOFT_CHECK_EQ_INT(lofti_file_close(&second), 0);
+        LOFT_CHECK_EQ_INT(
+            lofti_file_open(loft_test_tmp_path("locked"), LOFTI_OPEN_READ, 0, &second), 0);
+        LOFT_CHECK_EQ_INT(lofti_file_lock(&second, LOFTI_LOCK_EXCLUSIVE, 1), -EBADF);
+        LOFT_CHECK_EQ_INT(lofti_file_close(&second), 0);
+    }
+    LOFT_CHECK_LE_INT(lofti_file_locks_keep(), 2);
+    LOFT_CHECK_LE_UINT(loft_test_descriptors(), before + 3);
+    const pid_t child = start_child(take_other_byte, &first);
+    lofti_file second = open_again();
+    LOFT_CHECK_EQ_INT(lofti_file_lock(&second, LOFTI_LOCK_EXCLUSIVE, 0), -EAGAIN); /* still held */
+    LOFT_CHECK_EQ_INT(lofti_file_lock(&second, LOFTI_LOCK_SHARED, 1), -EAGAIN);    /* the child's */
+    LOFT_CHECK_EQ_INT(lofti_file_close(&second), 0);
+    end_child(child);
+    LOFT_CHECK_EQ_INT(lofti_file_close(&first), 0);
+    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before);
 }

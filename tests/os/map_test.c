@@ -109,7 +109,11 @@ LOFT_TEST(os_map, no_mapping_is_executable)
         for (int i = 0; i < 2; i++) {
             unsigned areas = 0;
             unsigned char *at = place(page(), 0, flags, i == 0 ? NULL : &file);
-            LOFT_CHECK_EQ_INT(lofti_map_each(at, page(), visit_executable, &areas), 0);
+            const int rc = lofti_map_each(at, page(), visit_executable, &areas);
+            if (rc == -ENOTSUP) {
+                LOFT_SKIP("this system has no list of mappings");
+            }
+            LOFT_CHECK_EQ_INT(rc, 0);
             LOFT_CHECK_EQ_UINT(areas, 1);
             LOFT_CHECK_EQ_INT(lofti_map_release(at, page()), 0);
         }
@@ -160,7 +164,11 @@ LOFT_TEST(os_map, forked_children_share_only_what_is_shared)
     LOFT_CHECK_EQ_INT(child.exit_code, 0);
     LOFT_CHECK_EQ_INT(*both[0], 'c');
     LOFT_CHECK_EQ_INT(*both[1], 0);
-    LOFT_CHECK_EQ_INT(lofti_map_advise(both[1], page(), LOFTI_ADVICE_DONTFORK), 0);
+    const int rc = lofti_map_advise(both[1], page(), LOFTI_ADVICE_DONTFORK);
+    if (rc == -EOPNOTSUPP) {
+        LOFT_SKIP("this system gives a child all memory");
+    }
+    LOFT_CHECK_EQ_INT(rc, 0);
     check_faults(load, both[1]);
     LOFT_CHECK_EQ_INT(lofti_map_advise(both[1], page(), LOFTI_ADVICE_DOFORK), 0);
     loft_test_run_child(store_to_both, both, &child);
@@ -223,13 +231,14 @@ LOFT_TEST(os_map, resize_keeps_the_content_wherever_it_goes)
     unsigned char *room = place(16 * page(), 0, LOFTI_MAP_WRITE, NULL);
     memset(room, 'x', 2 * page());
     void *at = room;
-    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 16 * page(), 2 * page(), false, &at), 0);
+    const lofti_map_source source = {LOFTI_MAP_WRITE, NULL, 0};
+    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 16 * page(), 2 * page(), false, &source, &at), 0);
     LOFT_CHECK_EQ_PTR(at, room);
     LOFT_CHECK_EQ_INT(lofti_map_at(room + 8 * page(), page(), LOFTI_MAP_WRITE, NULL, 0), 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 2 * page(), 9 * page(), false, &at), -ENOMEM);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 2 * page(), 8 * page(), false, &at), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 2 * page(), 9 * page(), false, &source, &at), -ENOMEM);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 2 * page(), 8 * page(), false, &source, &at), 0);
     LOFT_CHECK_EQ_PTR(at, room);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 8 * page(), 64 * page(), true, &at), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(room, 8 * page(), 64 * page(), true, &source, &at), 0);
     LOFT_CHECK_NE_PTR(at, room);
     LOFT_CHECK_GE_UINT((uintptr_t)at, LOFTI_MAP_LOW);
     const unsigned char *moved = at;
@@ -249,11 +258,12 @@ static void refuse_memory(void *arg)
     const uint64_t before = loft_test_mapped_bytes();
     const struct rlimit limit = {loft_test_mapped_bytes() + 64 * MIB, RLIM_INFINITY};
     LOFT_CHECK_SYS(setrlimit(RLIMIT_AS, &limit));
+    const lofti_map_source source = {LOFTI_MAP_WRITE, NULL, 0};
     void *at;
     LOFT_CHECK_EQ_INT(lofti_map_place(GIB, 0, LOFTI_MAP_WRITE, NULL, 0, &at), -ENOMEM);
     LOFT_CHECK_EQ_INT(lofti_map_place(GIB, 2 * MIB, LOFTI_MAP_WRITE, NULL, 0, &at), -ENOMEM);
     LOFT_CHECK_EQ_INT(lofti_map_place(MIB, GIB, LOFTI_MAP_WRITE, NULL, 0, &at), -ENOMEM);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(kept, MIB, GIB, true, &at), -ENOMEM);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(kept, MIB, GIB, true, &source, &at), -ENOMEM);
     LOFT_CHECK_EQ_UINT(loft_test_mapped_bytes(), before);
     LOFT_CHECK_EQ_INT(kept[MIB - 1], 'x');
 }
@@ -276,11 +286,13 @@ LOFT_TEST(os_map, advice_is_translated)
         LOFT_SKIP("qemu-user accepts any advice");
     }
     unsigned char *at = place(4 * MIB, 2 * MIB, LOFTI_MAP_WRITE, NULL);
-    static const int advices[] = {LOFTI_ADVICE_RANDOM,   LOFTI_ADVICE_SEQUENTIAL,
-                                  LOFTI_ADVICE_NORMAL,   LOFTI_ADVICE_WILLNEED,
-                                  LOFTI_ADVICE_DONTFORK, LOFTI_ADVICE_DOFORK,
-                                  LOFTI_ADVICE_DONTDUMP, LOFTI_ADVICE_FREE};
-    for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++) {
+    static const int advices[] = {
+        LOFTI_ADVICE_RANDOM, LOFTI_ADVICE_SEQUENTIAL, LOFTI_ADVICE_NORMAL, LOFTI_ADVICE_WILLNEED,
+        LOFTI_ADVICE_FREE,   LOFTI_ADVICE_DONTFORK,   LOFTI_ADVICE_DOFORK, LOFTI_ADVICE_DONTDUMP};
+    /* Those at the end are not everywhere. */
+    const bool is_less = lofti_map_advise(at, 4 * MIB, LOFTI_ADVICE_DONTFORK) == -EOPNOTSUPP;
+    const size_t count = sizeof advices / sizeof advices[0] - (is_less ? 3 : 0);
+    for (size_t i = 0; i < count; i++) {
         LOFT_CHECK_EQ_INT(lofti_map_advise(at, 4 * MIB, advices[i]), 0);
     }
     LOFT_CHECK_EQ_INT(lofti_map_advise(at, 4 * MIB, -1), -EINVAL);
@@ -290,7 +302,7 @@ LOFT_TEST(os_map, advice_is_translated)
         LOFT_CHECK_TRUE(rc == 0 || rc == -EINVAL); /* a kernel without huge pages */
     }
     memset(at, 'x', 4 * MIB);
-    LOFT_CHECK_EQ_INT(lofti_map_advise(at, 2 * MIB, LOFTI_ADVICE_DONTNEED), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_drop(at, 2 * MIB, LOFTI_MAP_WRITE), 0);
     LOFT_CHECK_EQ_INT(at[0], 0);
     LOFT_CHECK_EQ_INT(at[2 * MIB], 'x');
     LOFT_CHECK_EQ_INT(lofti_map_release(at, 4 * MIB), 0);

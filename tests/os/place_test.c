@@ -226,10 +226,10 @@ LOFT_TEST(os_place, requests_that_make_no_sense_reach_nobody)
     LOFT_CHECK_EQ_INT(lofti_map_at(address(LOW + 1), PAGE, 0, NULL, 0), -EINVAL);
     LOFT_CHECK_EQ_INT(lofti_map_over(NULL, PAGE, 0, NULL, 0), -EINVAL);
     LOFT_CHECK_EQ_INT(lofti_map_over(address(LOW), 0, 0, NULL, 0), -EINVAL);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 0, PAGE, true, &at), -EINVAL);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, 0, true, &at), -EINVAL);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, 5, true, &at), -EINVAL);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, HIGH, true, &at), -ENOMEM);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 0, PAGE, true, NULL, &at), -EINVAL);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, 0, true, NULL, &at), -EINVAL);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, 5, true, NULL, &at), -EINVAL);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), PAGE, HIGH, true, NULL, &at), -ENOMEM);
     LOFT_CHECK_EQ_UINT(world->maps, 0);
     LOFT_CHECK_EQ_INT(place((size_t)64 << 40, (size_t)128 << 40, &(uint64_t){0}), -ENOMEM);
     LOFT_CHECK_EQ_INT(place(PAGE, (size_t)1 << 63, &(uint64_t){0}), -ENOMEM);
@@ -349,20 +349,21 @@ LOFT_TEST(os_place, resize_stays_where_it_can_and_moves_where_it_may)
     void *moved;
     space_occupy(LOW + 4 * PAGE, LOW + 5 * PAGE);
     LOFT_CHECK_EQ_INT(lofti_map_at(address(LOW), 2 * PAGE, LOFTI_MAP_WRITE, NULL, 0), 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 2 * PAGE, 4 * PAGE, false, &moved), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 2 * PAGE, 4 * PAGE, false, NULL, &moved), 0);
     LOFT_CHECK_EQ_UINT(number(moved), LOW);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 4 * PAGE, 3 * PAGE, true, &moved), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 4 * PAGE, 3 * PAGE, true, NULL, &moved), 0);
     LOFT_CHECK_EQ_UINT(number(moved), LOW);
     LOFT_CHECK_EQ_UINT(space_ours(), 3 * PAGE);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 3 * PAGE, 9 * PAGE, false, &moved), -ENOMEM);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 3 * PAGE, 9 * PAGE, false, NULL, &moved),
+                      -ENOMEM);
     LOFT_CHECK_EQ_UINT(space_ours(), 3 * PAGE);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 3 * PAGE, 9 * PAGE, true, &moved), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(LOW), 3 * PAGE, 9 * PAGE, true, NULL, &moved), 0);
     LOFT_CHECK_EQ_UINT(number(moved), world->limit - 9 * PAGE);
     LOFT_CHECK_EQ_UINT(space_ours(), 9 * PAGE);
     LOFT_CHECK_EQ_UINT(space_at(number(moved))->flags, LOFTI_MAP_WRITE);
     /* The system sees two mappings where the caller sees one. */
     LOFT_CHECK_EQ_INT(lofti_map_over(moved, 2 * PAGE, 0, NULL, 0), 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(moved, 9 * PAGE, 20 * PAGE, true, &moved), -EFAULT);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(moved, 9 * PAGE, 20 * PAGE, true, NULL, &moved), -EFAULT);
     LOFT_CHECK_EQ_UINT(space_ours(), 9 * PAGE);
 }
 
@@ -372,14 +373,15 @@ LOFT_TEST(os_place, resize_keeps_within_the_bounds)
     world->limit = HIGH + GIB;
     void *moved;
     LOFT_CHECK_EQ_INT(lofti_map_at(address(HIGH - PAGE), PAGE, LOFTI_MAP_WRITE, NULL, 0), 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(HIGH - PAGE), PAGE, 2 * PAGE, false, &moved),
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(HIGH - PAGE), PAGE, 2 * PAGE, false, NULL, &moved),
                       -ENOMEM);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(HIGH - PAGE), PAGE, 2 * PAGE, true, &moved), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(HIGH - PAGE), PAGE, 2 * PAGE, true, NULL, &moved),
+                      0);
     LOFT_CHECK_LE_UINT(number(moved) + 2 * PAGE, HIGH);
     world->lowest = 16 * PAGE;
     const uint64_t before = number(moved);
     space_occupy(before + 2 * PAGE, before + 3 * PAGE);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(address(before), 2 * PAGE, MIB, true, &moved), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(address(before), 2 * PAGE, MIB, true, NULL, &moved), 0);
     LOFT_CHECK_GE_UINT(number(moved), LOW);
     LOFT_CHECK_LE_UINT(number(moved) + MIB, HIGH);
     LOFT_CHECK_EQ_UINT(space_ours(), MIB);
@@ -397,7 +399,7 @@ LOFT_TEST(os_place, a_failed_move_leaves_the_old_mapping_and_nothing_else)
             world->refuse_count = 1;
             world->drops = (how & 1u) != 0;
             world->steals = (how & 2u) != 0;
-            const int rc = lofti_map_resize(address(LOW), 2 * PAGE, 9 * PAGE, true, &moved);
+            const int rc = lofti_map_resize(address(LOW), 2 * PAGE, 9 * PAGE, true, NULL, &moved);
             if (rc != 0) {
                 LOFT_CHECK_EQ_INT(rc, -ENOMEM);
                 LOFT_CHECK_EQ_UINT(space_at(LOW)->end, LOW + 2 * PAGE);
@@ -458,7 +460,8 @@ static void try_random_world(loft_test_random *random)
             LOFT_CHECK_EQ_INT(lofti_map_release(address(held[i].at), held[i].bytes), 0);
             mapped -= held[i].bytes;
             held[i].bytes = 0;
-        } else if (lofti_map_resize(address(held[i].at), held[i].bytes, bytes, true, &moved) == 0) {
+        } else if (lofti_map_resize(address(held[i].at), held[i].bytes, bytes, true, NULL,
+                                    &moved) == 0) {
             LOFT_CHECK_GE_UINT(number(moved), LOW);
             LOFT_CHECK_LE_UINT(number(moved) + bytes, HIGH);
             mapped = mapped - held[i].bytes + bytes;

@@ -115,7 +115,7 @@ LOFT_TEST(os_refused, without_proc_an_unnamed_file_is_named_or_not)
         LOFT_SKIP("the file system of %s has no unnamed files", loft_test_folder());
     }
     refuse(SYS_linkat, ENOENT, 4, AT_SYMLINK_FOLLOW);
-    const int rc = lofti_file_link(&file, path);
+    const int rc = lofti_file_link(&file, NULL, path);
     LOFT_CHECK_TRUE(rc == 0 || rc == -ENOENT);
     LOFT_CHECK_EQ_UINT(loft_test_entries(loft_test_folder()), rc == 0 ? 1 : 0);
     LOFT_CHECK_EQ_INT(lofti_file_close(&file), 0);

@@ -64,8 +64,8 @@ LOFT_TEST(os_windows, names_are_made_found_renamed_and_removed)
     LOFT_CHECK_EQ_INT(lofti_file_open("", 0, 0, &other), -ENOENT);
     LOFT_CHECK_EQ_INT(lofti_file_open(one, LOFTI_OPEN_UNNAMED, 0, &other), -EOPNOTSUPP);
     /* A second name of the same file, as snapshots are given theirs. */
-    LOFT_CHECK_EQ_INT(lofti_file_link(&file, two), 0);
-    LOFT_CHECK_EQ_INT(lofti_file_link(&file, two), -EEXIST);
+    LOFT_CHECK_EQ_INT(lofti_file_link(&file, NULL, two), 0);
+    LOFT_CHECK_EQ_INT(lofti_file_link(&file, NULL, two), -EEXIST);
     LOFT_CHECK_EQ_INT(lofti_file_open(two, 0, 0, &other), 0);
     LOFT_CHECK_EQ_UINT(info_of(&other).inode, info_of(&file).inode);
     LOFT_CHECK_EQ_UINT(info_of(&other).device, info_of(&file).device);
@@ -170,18 +170,18 @@ LOFT_TEST(os_windows, memory_shrinks_grows_back_in_place_and_moves)
     LOFT_CHECK_EQ_INT(lofti_map_place(8 * PAGE, 0, LOFTI_MAP_WRITE, NULL, 0, &at), 0);
     char *bytes = at;
     memset(bytes, 'b', 8 * PAGE);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 2 * PAGE, false, &at), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 2 * PAGE, false, NULL, &at), 0);
     LOFT_CHECK_TRUE(loft_test_faults(store, bytes + 2 * PAGE));
-    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 2 * PAGE, 8 * PAGE, false, &at), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 2 * PAGE, 8 * PAGE, false, NULL, &at), 0);
     LOFT_CHECK_EQ_INT(bytes[2 * PAGE - 1], 'b');
     LOFT_CHECK_EQ_INT(bytes[2 * PAGE], 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 9 * PAGE, false, &at), -ENOMEM);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 100 * PAGE, true, &at), 0);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 9 * PAGE, false, NULL, &at), -ENOMEM);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 8 * PAGE, 100 * PAGE, true, NULL, &at), 0);
     bytes = at;
     LOFT_CHECK_EQ_INT(bytes[2 * PAGE - 1], 'b');
     LOFT_CHECK_EQ_INT(bytes[100 * PAGE - 1], 0);
     LOFT_CHECK_EQ_INT(lofti_map_protect(bytes + PAGE, PAGE, LOFTI_MAP_READ), 0);
-    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 100 * PAGE, 200 * PAGE, true, &at), -EFAULT);
+    LOFT_CHECK_EQ_INT(lofti_map_resize(bytes, 100 * PAGE, 200 * PAGE, true, NULL, &at), -EFAULT);
     LOFT_CHECK_EQ_INT(lofti_map_release(bytes, 100 * PAGE), 0);
 }
 

@@ -114,8 +114,9 @@ static int64_t fake_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t 
     return script_next(ops, (call){.handle = to, .other = from, .off = to_off, .bytes = bytes});
 }
 
-static int fake_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int fake_link(const lofti_file_ops *ops, intptr_t handle, const char *from, const char *path)
 {
+    (void)from;
     return (int)script_next(ops, (call){.handle = handle, .path = path});
 }
 
@@ -372,7 +373,7 @@ LOFT_TEST(os_wrappers, calls_on_a_file_repeat_and_pass_everything_on)
     LOFT_CHECK_EQ_UINT(own.calls[2].bytes, 80);
     check_all_used();
     SCRIPT(-EINTR, -EINTR, -EEXIST);
-    LOFT_CHECK_EQ_INT(lofti_file_link(&file, "name"), -EEXIST);
+    LOFT_CHECK_EQ_INT(lofti_file_link(&file, NULL, "name"), -EEXIST);
     LOFT_CHECK_EQ_STR(own.calls[2].path, "name");
     check_all_used();
 }

@@ -306,8 +306,9 @@ static void sweep_maps(unsigned kinds, int error, bool drop)
 LOFT_TEST(region_fault, every_mapping_call_that_fails_leaves_nothing)
 {
     memset(new_data, 'n', sizeof new_data);
-    sweep_maps(FAULT_MAP_MAP | FAULT_MAP_REMAP | FAULT_MAP_PROTECT | FAULT_MAP_ADVISE, ENOMEM,
-               false);
+    /* Who has a call to be refused has a list of mappings, too, by which the room for it is given back. */
+    const unsigned remap = lofti_map_ops_system()->walk != NULL ? FAULT_MAP_REMAP : 0;
+    sweep_maps(FAULT_MAP_MAP | remap | FAULT_MAP_PROTECT | FAULT_MAP_ADVISE, ENOMEM, false);
     sweep_maps(FAULT_MAP_ADVISE, EINVAL, false);
     sweep_maps(FAULT_MAP_MAP, ENODEV, false);
 }
@@ -371,10 +372,11 @@ LOFT_TEST(region_fault, close_releases_though_writing_back_failed)
     LOFT_CHECK_NOT_NULL(file);
     fault_map_set(FAULT_MAP_SYNC, 1, 2, EIO, false);
     LOFT_CHECK_ERR(loft_sync(file, 0, 0, 0), LOFT_EIO);
-    LOFT_CHECK_CONTAINS(loft_last_error(), "sync '");
-    LOFT_CHECK_CONTAINS(loft_last_error(), path);
+    const bool is_named = lofti_map_ops_system()->walk != NULL; /* else nobody knows the name */
+    LOFT_CHECK_CONTAINS(loft_last_error(), is_named ? "sync '" : "sync: ");
+    LOFT_CHECK_CONTAINS(loft_last_error(), is_named ? path : "");
     LOFT_CHECK_ERR(loft_close(file), LOFT_EIO);
-    LOFT_CHECK_CONTAINS(loft_last_error(), "close '");
+    LOFT_CHECK_CONTAINS(loft_last_error(), is_named ? "close '" : "close: ");
     LOFT_CHECK_EQ_UINT(fault_map_clear(), 2);
     LOFT_CHECK_ERR(loft_close(file), LOFT_ENOENT);
     LOFT_CHECK_SYS(unlink(path));

@@ -13,6 +13,7 @@
 
 #include "loft/region.h"
 #include "region/residue.h"
+#include "support/held.h"
 #include "support/test.h"
 
 static struct stat status_of(const char *path)
@@ -174,14 +175,14 @@ LOFT_TEST(region_file, no_permission_is_eacces)
     if (geteuid() == 0 && (setegid(65534) != 0 || seteuid(65534) != 0)) {
         LOFT_SKIP("root may read everything, and cannot become nobody here");
     }
-    const unsigned before = loft_test_descriptors();
+    const unsigned before = held_descriptors();
     char *file = loft_open(path, LOFT_WRITE, 0, 0, NULL);
     const int code = loft_last_code();
     (void)seteuid(0); /* to print, and to remove the folder */
     (void)setegid(0);
     LOFT_CHECK_NULL(file);
     LOFT_CHECK_ERR(code, LOFT_EACCES);
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), before);
 }
 
 LOFT_TEST(region_file, handle_is_mapped_and_not_kept)
@@ -289,7 +290,15 @@ LOFT_TEST(region_file, a_full_disk_is_enospc_at_create)
     }
     const residue before = residue_begin();
     CHECK_NO_REGION(loft_create(path, 2 << 20, LOFT_PREALLOCATE), LOFT_ENOSPC);
-    CHECK_NO_REGION(loft_create(path, 2 << 20, LOFT_POPULATE), LOFT_ENOSPC);
+    char *populated = loft_create(path, 2 << 20, LOFT_POPULATE);
+    const bool passes_populate_over = populated != NULL;
+    if (passes_populate_over) { /* a system that does not populate files: the hint was passed over */
+        LOFT_CHECK_ERR(loft_advise(populated, 0, 0, LOFT_ADVICE_POPULATE), LOFT_EINVAL);
+        LOFT_CHECK_OK(loft_close(populated));
+        LOFT_CHECK_SYS(unlink(path));
+    } else {
+        LOFT_CHECK_ERR(loft_last_code(), LOFT_ENOSPC);
+    }
     CHECK_NO_REGION(loft_create(path, 2 << 20, LOFT_REPLACE | LOFT_PREALLOCATE), LOFT_ENOSPC);
     char *data = loft_malloc(2 << 20);
     memset(data, 1, 2 << 20);
@@ -307,7 +316,9 @@ LOFT_TEST(region_file, a_full_disk_is_enospc_at_create)
     LOFT_CHECK_EQ_UINT(status_of(path).st_size, 1 << 19);
     char *hole = loft_resize(file, 2 << 20, LOFT_GROW);
     LOFT_CHECK_NOT_NULL(hole);
-    LOFT_CHECK_ERR(loft_advise(hole, 0, 0, LOFT_ADVICE_POPULATE), LOFT_ENOSPC);
+    if (!passes_populate_over) {
+        LOFT_CHECK_ERR(loft_advise(hole, 0, 0, LOFT_ADVICE_POPULATE), LOFT_ENOSPC);
+    }
     LOFT_CHECK_OK(loft_close(hole));
     LOFT_CHECK_SYS(unlink(path));
     residue_check_same(&before);

@@ -166,6 +166,10 @@ LOFT_TEST(region_range, advice_reaches_the_system)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         record();
         const int code = loft_advise(memory, page, page, all[i].advice);
+        if (code == LOFT_ENOTSUP) { /* not everywhere */
+            LOFT_CHECK_EQ_INT(all[i].advice, LOFT_ADVICE_DONTFORK);
+            continue;
+        }
         check_asked(1, memory + page, page);
         LOFT_CHECK_EQ_INT(asked.advice, all[i].want);
         LOFT_CHECK_TRUE(code == 0 || code == LOFT_EINVAL); /* kernels without huge pages */
@@ -196,7 +200,8 @@ LOFT_TEST(region_range, advice_that_drops_spares_what_was_not_named)
     copy[0] = 1;
     const int code = loft_advise(copy, 0, 0, LOFT_ADVICE_DONTNEED);
     if (code == LOFT_ENOTSUP) {
-        loft_test_needs_posix("way to drop the stores of a copy");
+        LOFT_CHECK_OK(loft_close(copy));
+        LOFT_SKIP("this system has no way to drop the stores of a copy");
     }
     LOFT_CHECK_OK(code);
     LOFT_CHECK_EQ_INT(copy[0], 0);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "loft/region.h"
+#include "support/held.h"
 #include "support/test.h"
 
 typedef struct residue {
@@ -18,7 +19,7 @@ typedef struct residue {
  * something was mapped and released: the registry keeps its first memory. */
 static inline residue residue_take(void)
 {
-    residue now = {loft_test_descriptors(), loft_test_entries(loft_test_folder()),
+    residue now = {held_descriptors(), loft_test_entries(loft_test_folder()),
                    loft_test_mapped_bytes()};
     return now;
 }

@@ -11,6 +11,7 @@
 
 #include "loft/region.h"
 #include "region/residue.h"
+#include "support/held.h"
 #include "support/test.h"
 
 #define ADDRESS_END ((uint64_t)1 << 47)
@@ -359,14 +360,14 @@ LOFT_TEST(raw_tier, descriptors_are_closed_after_mapping)
 {
     loft_test_needs_posix("descriptors");
     const char *path = make_file("f", 100);
-    const unsigned before = loft_test_descriptors();
+    const unsigned before = held_descriptors();
     char *one = loft_open(path, LOFT_WRITE, 0, 0, NULL);
     char *two = loft_create(loft_test_tmp_path("g"), 100, 0);
     char *three = loft_create(loft_test_tmp_path("h"), 100, LOFT_REPLACE);
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), before);
     /* The two flags that need one. */
     char *four = loft_open(path, LOFT_WRITE | LOFT_GROW, 0, 0, NULL);
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before + 1);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), before + 1);
     for (int fd = 0; fd < 100; fd++) {
         const int flags = fcntl(fd, F_GETFD);
         struct stat status, file;
@@ -379,7 +380,7 @@ LOFT_TEST(raw_tier, descriptors_are_closed_after_mapping)
     LOFT_CHECK_OK(loft_close(two));
     LOFT_CHECK_OK(loft_close(three));
     LOFT_CHECK_OK(loft_close(four));
-    LOFT_CHECK_EQ_UINT(loft_test_descriptors(), before);
+    LOFT_CHECK_EQ_UINT(held_descriptors(), before);
 }
 
 static void store_99(void *address) { *(volatile char *)address = 99; }

@@ -181,9 +181,10 @@ static int64_t fault_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t
         fs->inner->copy_range(fs->inner, to, to_off, from, from_off, part_of(action, bytes)));
 }
 
-static int fault_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int fault_link(const lofti_file_ops *ops, intptr_t handle, const char *from,
+                      const char *path)
 {
-    FAULT_AROUND(FAULT_LINK, inner->link(inner, handle, path));
+    FAULT_AROUND(FAULT_LINK, inner->link(inner, handle, from, path));
 }
 
 static int fault_rename(const lofti_file_ops *ops, const char *from, const char *to)

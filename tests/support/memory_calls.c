@@ -293,8 +293,10 @@ static int64_t memory_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_
     return fs->state->no_clone ? -EOPNOTSUPP : copy_bytes(ops, to, to_off, from, from_off, bytes);
 }
 
-static int memory_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int memory_link(const lofti_file_ops *ops, intptr_t handle, const char *from,
+                       const char *path)
 {
+    (void)from;
     memory_fs *fs = self_of(ops);
     const int node = memory_node_of(fs, handle);
     if (node < 0) {

@@ -187,11 +187,12 @@ static int64_t record_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_
     return done;
 }
 
-static int record_link(const lofti_file_ops *ops, intptr_t handle, const char *path)
+static int record_link(const lofti_file_ops *ops, intptr_t handle, const char *from,
+                       const char *path)
 {
     record_fs *fs = self_of(ops);
     pthread_mutex_lock(&fs->mutex);
-    const int error = fs->inner->link(fs->inner, handle, path);
+    const int error = fs->inner->link(fs->inner, handle, from, path);
     if (error == 0) {
         record_op *op = record_append(fs, RECORD_LINK, record_node_of(fs, handle));
         op->name = record_name_index(fs, path);

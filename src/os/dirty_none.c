@@ -1,7 +1,7 @@
 /*
- * os/dirty_windows.c - Windows does not tell which pages a program has a copy of its own of, in a way that
- * holds for memory that was there before. So every page counts as private, which os/dirty.c does where
- * there is no way to ask.
+ * os/dirty_none.c - for systems that do not tell which pages a program has a copy of its own of, in a way that
+ * holds for memory that was there before (Windows, POSIX). So every page counts as private, which os/dirty.c does
+ * where there is no way to ask.
  */
 #include "os/dirty.h"
 

@@ -1,5 +1,5 @@
 /*
- * os/watch_windows.c - there is no userfaultfd on Windows: no range is ever watched (os/watch.h).
+ * os/watch_none.c - for systems without userfaultfd (Windows, POSIX): no range is ever watched (os/watch.h).
  */
 #include <errno.h>
 
