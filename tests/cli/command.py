@@ -59,6 +59,18 @@ def fill(kind, *arguments, want=0):
     return arguments[0]
 
 
+def scans():
+    """The options of `check` that look at every word, as far as the system has what they need: --foreign wants a list of
+    mappings, and is refused without one."""
+    with tempfile.TemporaryDirectory(prefix="loft-test.") as folder:
+        path = os.path.join(folder, "a.loft")
+        subprocess.run([PROGRAM, "create", path], stdout=subprocess.DEVNULL, check=False)
+        done = subprocess.run([PROGRAM, "check", "--foreign", path], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+    refused = done.returncode == 3 and b"look for addresses" in done.stderr
+    return ("--leaks",) if refused else ("--leaks", "--foreign")
+
+
 def content(path):
     with open(path, "rb") as file:
         return file.read()

@@ -10,13 +10,14 @@ import subprocess
 import time
 import xml.etree.ElementTree
 
-from command import FILL, PATIENCE, PROGRAM, SANITIZERS, Skip, case, content, facts, fill, loft, main
+from command import FILL, PATIENCE, PROGRAM, SANITIZERS, Skip, case, content, facts, fill, loft, main, scans
 
 # ESC, a line's end, C1 as UTF-8 and as a byte, no UTF-8 at all, marks of HTML, an umlaut.
 ODD = b"a\x1b[31m\n\xc2\x9b31m\x9b\xff</script><script>\"'&\xc3\xa4"
 SEEN = "a?[31m??31m??</script><script>\"'&\u00e4"
 CONTROLS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\ufffd]")
-TABLES = (("info",), ("check",), ("check", "--leaks", "--foreign"), ("stat",), ("map",), ("roots",))
+SCANS = scans()
+TABLES = (("info",), ("check",), ("check", *SCANS), ("stat",), ("map",), ("roots",))
 
 
 def odd_file():
@@ -87,8 +88,8 @@ def arenas_with_nothing_in_them():
     assert facts("roots", loft("roots", "--json", "a.loft"))["roots"] == []
     assert {run["kind"] for run in facts("map", loft("map", "--json", "a.loft"))["runs"]} == \
         {"header", "journal", "metadata", "free"}
-    found = facts("check", loft("check", "--json", "--leaks", "--foreign", "a.loft"))
-    assert found["sound"] and found["leaks"] == found["foreign"] == []
+    found = facts("check", loft("check", "--json", *SCANS, "a.loft"))
+    assert found["sound"] and found["leaks"] == found.get("foreign", []) == []
     loft("map", "--svg", "a.svg", "a.loft")
     loft("map", "--html", "a.html", "a.loft")
     assert "no root" in loft("dump", "a.loft", "list", want=3).error

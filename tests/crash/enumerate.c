@@ -96,9 +96,11 @@ static bool shared_make(crash_run *run)
 /* Takes point after point until there is none left, or a violation was found. */
 static void work(const crash_run *run, unsigned worker)
 {
+#if defined(M_TRIM_THRESHOLD) /* glibc */
     /* Every crash inside a recovery has a log of some MiB: their memory is kept, not given back. */
     (void)mallopt(M_MMAP_THRESHOLD, ENUMERATE_KEEP_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, ENUMERATE_KEEP_BYTES);
+#endif
     crash_explorer explorer = {.scenario = run->scenario,
                                .options = run->options,
                                .shared = run->shared,
