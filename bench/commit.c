@@ -16,8 +16,8 @@ const char *const commit_trackers[COMMIT_TRACKERS] = {"wp_async", "private"};
 static harness_table updates = {
     .title = "Durable commits",
     .note =
-        "K random 64-byte updates in a 256 MB table, then made durable, in one step. A competitor that is slow "
-        "makes fewer rounds. Times are medians; bytes are those that the block device was asked to "
+        "K random 64-byte updates in a 256 MB table, then made durable, in one step. In turns of four rounds each, the "
+        "first not counted. A competitor that is slow makes fewer rounds. Times are medians; bytes are those that the block device was asked to "
         "write, the lower quartile of the rounds, as other programs write there, too.",
     .plot_x = "K, updates in a commit",
     .plot_y = "",
@@ -26,8 +26,8 @@ static harness_table pages = {
     .title = "Commits that change little",
     .note =
         "Microseconds of a commit in a heap of large blocks, filled, closed and opened again. The floor "
-        "is 4 KiB overwritten in a file and fdatasync. \"All read\" is measured 24 commits after all was read; the "
-        "dearest of these has a row of its own.",
+        "is 4 KiB overwritten in a file and fdatasync. \"Just read\" is the dearest of 24 commits after all was "
+        "read, \"all read\" those that follow.",
     .plot_x = "MiB of the heap",
 };
 static harness_table rollback = {
