@@ -1,16 +1,24 @@
 /* Planted faults of the arena (base/fault.h): the oracle of change tracking must see each of them. */
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "arena/oracle.h"
 #include "arena/punch_check.h"
 #include "base/fault.h"
+#include "os/dirty.h"
+#include "os/file.h"
 #include "os/watch.h"
 #include "support/test.h"
 
-enum { PLANTED_COMMITS = 600 };
+/* Where the system tells no private pages, every commit compares them all: fewer of them. */
+enum { PLANTED_COMMITS = 600, PLANTED_COMMITS_COMPARED = 60 };
 
-static void run_oracle(void *tracker) { oracle_run(tracker, PLANTED_COMMITS, 1); }
+static void run_oracle(void *tracker)
+{
+    const bool is_told = lofti_dirty_ops_current() != NULL;
+    oracle_run(tracker, is_told ? PLANTED_COMMITS : PLANTED_COMMITS_COMPARED, 1);
+}
 
 static bool is_seen(enum lofti_fault fault, const char *tracker)
 {
@@ -62,6 +70,15 @@ LOFT_TEST(arena_planted, holes_of_what_is_in_use)
     static const enum lofti_fault faults[] = {LOFTI_FAULT_NONE, LOFTI_FAULT_PUNCH_LIVE,
                                               LOFTI_FAULT_PUNCH_DURABLE};
     char tracker[] = "private";
+    lofti_file file;
+    LOFT_CHECK_EQ_INT(lofti_file_open(loft_test_tmp_path("hole"),
+                                      LOFTI_OPEN_WRITE | LOFTI_OPEN_CREATE, 0600, &file),
+                      0);
+    const int rc = lofti_file_punch(&file, 0, 4096);
+    LOFT_CHECK_EQ_INT(lofti_file_close(&file), 0);
+    if (rc == -EOPNOTSUPP) {
+        LOFT_SKIP("no holes can be made here");
+    }
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         loft_test_child child;
         lofti_fault_planted = faults[i];
