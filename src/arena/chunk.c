@@ -122,7 +122,6 @@ typedef struct chunk_walk {
     uint64_t count;    /* of chunks up to the arena's end */
     uint64_t expected; /* the next byte that a mapping must begin at or before */
     uint64_t gap;      /* the first held chunk that is in no mapping; UINT64_MAX: none */
-    bool held_told;    /* the system lists address space that is only held (qemu-user does not) */
     uint64_t wrong;    /* a place that is not as it must be, and why */
     const char *why;
 } chunk_walk;
@@ -153,7 +152,7 @@ static uint8_t walk_state(const chunk_walk *walk, uint64_t chunk)
     return chunk < walk->count ? walk->arena->chunk_states[chunk] : (uint8_t)NONE;
 }
 
-/* [from, to) is in no mapping. Address space that is only held may be missing in the list; then all of it is. */
+/* [from, to) is in no mapping. Address space that is only held may be missing in the list. */
 static int gap_check(chunk_walk *walk, uint64_t from, uint64_t to)
 {
     const uint64_t last = lofti_arith_min((to - 1) / LOFTI_CHUNK_BYTES, walk->count);
@@ -178,7 +177,6 @@ static int area_check(void *context, const lofti_map_area *area)
         return 1;
     }
     walk->expected = to;
-    walk->held_told = walk->held_told || !area->readable;
     /* Behind the arena's end all chunks are NONE: one look for all of them. */
     const uint64_t first = lofti_arith_min(from / LOFTI_CHUNK_BYTES, walk->count);
     const uint64_t last = lofti_arith_min((to - 1) / LOFTI_CHUNK_BYTES, walk->count);
@@ -247,7 +245,7 @@ int lofti_chunk_verify(loft_arena *arena)
         return lofti_status_system(error, "check the mappings of", arena->path);
     }
     const uint64_t end = lofti_arith_min(lofti_space_end(arena), arena->reserve_bytes);
-    chunk_walk walk = {arena, end / LOFTI_CHUNK_BYTES, 0, UINT64_MAX, false, 0, NULL};
+    chunk_walk walk = {arena, end / LOFTI_CHUNK_BYTES, 0, UINT64_MAX, 0, NULL};
     int code = LOFT_OK;
     for (uint64_t chunk = 0; chunk < walk.count && code == LOFT_OK; chunk++) {
         code = state_check(arena, chunk * LOFTI_CHUNK_BYTES, info.bytes);
@@ -265,7 +263,7 @@ int lofti_chunk_verify(loft_arena *arena)
     if (found == 0 && walk.expected < arena->reserve_bytes) {
         (void)gap_check(&walk, walk.expected, arena->reserve_bytes);
     }
-    if (walk.why == NULL && walk.held_told && walk.gap != UINT64_MAX) {
+    if (walk.why == NULL && walk.gap != UINT64_MAX && lofti_map_lists_held()) {
         walk.wrong = walk.gap;
         walk.why = "nothing is mapped there";
     }

@@ -294,6 +294,29 @@ int lofti_map_each(const void *at, size_t bytes, lofti_map_area_fn *fn, void *co
     return window.result;
 }
 
+static int map_is_there(void *context, const lofti_map_area *area)
+{
+    (void)context;
+    (void)area;
+    return 1;
+}
+
+bool lofti_map_lists_held(void)
+{
+    /* With nothing on either side: what lies between mappings would be told apart from what is around the program. */
+    const size_t bytes = lofti_map_granule_bytes();
+    void *room = NULL;
+    if (lofti_map_place(3 * bytes, 0, LOFTI_MAP_RESERVE, NULL, 0, &room) != 0) {
+        return false;
+    }
+    char *held = (char *)room + bytes;
+    (void)lofti_map_release(room, bytes);
+    (void)lofti_map_release(held + bytes, bytes);
+    const bool listed = lofti_map_each(held, bytes, map_is_there, NULL) == 1;
+    (void)lofti_map_release(held, bytes);
+    return listed;
+}
+
 typedef struct map_text {
     char *text;
     size_t bytes;

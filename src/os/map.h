@@ -134,6 +134,9 @@ int lofti_map_lock(void *at, size_t bytes, bool on);
 /* Calls fn for every mapping that meets [at, at + bytes), in rising order, any alignment.
  * -ENOTSUP: the system does not tell. */
 int lofti_map_each(const void *at, size_t bytes, lofti_map_area_fn *fn, void *context);
+/* Whether lofti_map_each calls fn for address space that is only held (LOFTI_MAP_RESERVE), wherever it lies. An emulator
+ * that holds its program's whole address space may list it only between other mappings. Tried at each call. */
+bool lofti_map_lists_held(void);
 
 /* Tells in words what occupies [at, at + bytes) in this process ("/path/of/file", "[stack]",
  * "anonymous memory at 0x..."); empty text if nothing does or it cannot be known. True: the text is

@@ -124,6 +124,21 @@ LOFT_TEST(os_holder, each_mapping_is_told_as_it_is)
     LOFT_CHECK_EQ_INT(lofti_file_close(&file), 0);
 }
 
+/* Where the system lists it, each_mapping_is_told_as_it_is has seen it. */
+LOFT_TEST(os_holder, whether_held_space_is_listed_is_tried_and_leaves_nothing)
+{
+    const bool listed = lofti_map_lists_held();
+    const uint64_t before = loft_test_mapped_bytes();
+    LOFT_CHECK_EQ_INT(lofti_map_lists_held(), listed);
+    LOFT_CHECK_EQ_UINT(loft_test_mapped_bytes(), before);
+    LOFT_CHECK_TRUE(listed || loft_test_on_qemu());
+    lofti_map_ops blind = *lofti_map_ops_system();
+    blind.walk = NULL;
+    lofti_map_ops_set(&blind);
+    LOFT_CHECK_FALSE(lofti_map_lists_held());
+    lofti_map_ops_set(NULL);
+}
+
 static int count_executable(void *context, const lofti_map_area *area)
 {
     *(unsigned *)context += area->executable;
