@@ -306,7 +306,8 @@ bool lofti_map_lists_held(void)
     /* With nothing on either side: what lies between mappings would be told apart from what is around the program. */
     const size_t bytes = lofti_map_granule_bytes();
     void *room = NULL;
-    if (lofti_map_place(3 * bytes, 0, LOFTI_MAP_RESERVE, NULL, 0, &room) != 0) {
+    if (lofti_map_place(3 * bytes, 0, LOFTI_MAP_RESERVE | LOFTI_MAP_NORESERVE, NULL, 0, &room) !=
+        0) {
         return false;
     }
     char *held = (char *)room + bytes;

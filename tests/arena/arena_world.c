@@ -33,6 +33,13 @@ void leftovers_check(const leftovers *before)
     LOFT_CHECK_EQ_UINT(loft_test_entries(before->folder), before->entries);
 }
 
+void need_dontfork(void)
+{
+    if (loft_test_on_qemu()) {
+        LOFT_SKIP("qemu-user does not pass MADV_DONTFORK on");
+    }
+}
+
 void open_must_fail(const char *path, unsigned flags, const loft_arena_options *options, int want,
                     const char *part)
 {

@@ -16,6 +16,8 @@ typedef struct leftovers {
 
 leftovers leftovers_before(const char *folder);
 void leftovers_check(const leftovers *before);
+/* Skips where a child gets its parent's arena: in an emulator, the mapping, and with it the open file and its lock. */
+void need_dontfork(void);
 
 /* Opens `path`, which must fail with `want`, in a sentence that has the path and `part`, and must leave
  * nothing: no handle, descriptor, mapping, file. */

@@ -98,7 +98,7 @@ LOFT_TEST(arena_file_check, finds_every_flipped_byte_of_superblocks_and_the_gap_
     finding found = {0};
     const char *path = make_crashed("data", 2);
     close_arena(open_arena(path, LOFT_WRITE)); /* all slots are used */
-    const uint64_t step = loft_test_scale(37, 1, 1);
+    const uint64_t step = loft_test_stride(37, 1, 1);
     for (uint64_t off = 0; off < LOFTI_JOURNAL_OFF; off += off < 3 * 4096 ? step : 499) {
         LOFT_CHECK_ERR(check_flipped(path, off, &found), LOFT_ECORRUPT);
         const uint64_t slot = off / LOFTI_SUPER_BYTES;
@@ -133,7 +133,7 @@ LOFT_TEST(arena_file_check, finds_every_flipped_byte_of_the_journal_but_in_its_l
     }
     LOFT_CHECK_GT_UINT(last_off, LOFTI_JOURNAL_OFF);
     const uint64_t end = LOFTI_JOURNAL_OFF + info.journal_bytes;
-    const uint64_t step = loft_test_scale(97, 3, 1);
+    const uint64_t step = loft_test_stride(97, 3, 1);
     for (uint64_t off = LOFTI_JOURNAL_OFF; off < end; off += step) {
         const int code = check_flipped(path, off, &found);
         LOFT_CHECK_TRUE(off >= last_off || code == LOFT_ECORRUPT);
@@ -149,7 +149,7 @@ LOFT_TEST(arena_file_check, survives_every_flipped_byte_of_the_heap)
     const char *path = make_crashed("data", 3);
     close_arena(open_arena(path, LOFT_WRITE)); /* applies */
     uint64_t seen = 0, tried = 0;
-    const uint64_t step = loft_test_scale(257, 17, 3);
+    const uint64_t step = loft_test_stride(257, 17, 3);
     for (uint64_t off = LOFTI_HEAP_OFF; off < LOFTI_HEAP_OFF + (96 << 10); off += step) {
         const int code = check_flipped(path, off, &found);
         LOFT_CHECK_TRUE(code == LOFT_OK || code == LOFT_ECORRUPT);

@@ -21,7 +21,7 @@ typedef struct progress {
 
 enum {
     MOMENTS_MAX = 50, /* times as long as usual a kill waits at most */
-    ROUNDS_MORE = 250 /* for a first commit */
+    ROUNDS_MORE = 250 /* for a first commit, and one that was caught in the act */
 };
 
 typedef struct kill_run {
@@ -137,7 +137,7 @@ static void kill_often(uint64_t rounds, uint64_t part)
     LOFT_CHECK_TRUE(run.shared != MAP_FAILED);
     close_arena(new_arena("data"));
     for (uint64_t round = 0; round < rounds + ROUNDS_MORE; round++) {
-        if (round >= rounds && run.model.commit > 0) {
+        if (round >= rounds && run.model.commit > 0 && run.in_progress > 0) {
             break;
         }
         one_round(&run, round);

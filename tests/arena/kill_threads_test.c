@@ -239,7 +239,7 @@ static void kill_often(uint64_t part)
     const uint64_t rounds = loft_test_scale(0, 0, 250000);
     const uint64_t seconds = loft_test_scale(USUAL_SECONDS, 300, 0);
     for (const time_t begun = time(NULL);
-         own.rounds < rounds || (uint64_t)(time(NULL) - begun) < seconds;) {
+         own.rounds < rounds || own.in_commit == 0 || (uint64_t)(time(NULL) - begun) < seconds;) {
         one_round(&own, &random);
     }
     printf("%ju rounds, %ju commits, killed in %ju of them\n", (uintmax_t)own.rounds,

@@ -209,7 +209,8 @@ LOFT_TEST(bad_input, one_byte_changed_in_a_superblock)
         uint8_t *image = file_read(path, &bytes);
         const leftovers before = leftovers_before(loft_test_folder());
         const size_t end = LOFTI_SUPER_SLOTS * sizeof(lofti_super);
-        for (size_t off = 0; off < end; off += off % sizeof(lofti_super) < 150 ? 1 : 37) {
+        const size_t step = loft_test_stride(1, 1, 1);
+        for (size_t off = 0; off < end; off += step * (off % sizeof(lofti_super) < 150 ? 1 : 37)) {
             const uint8_t changed =
                 (uint8_t)(image[off] + 1 + loft_test_random_below(&random, 255));
             file_patch(path, off, &changed, 1);

@@ -253,6 +253,7 @@ static void as_disinherited(void *arg)
 
 LOFT_TEST(arena_over_hostile, a_child_without_the_memory_has_no_arena)
 {
+    need_dontfork();
     loft_test_child child;
     family world = {loft_malloc(MEBIBYTE), MEBIBYTE, NULL};
     world.arena = over(world.memory, world.bytes, LOFT_CREATE);

@@ -261,6 +261,16 @@ static int keep(void *context, const loft_fault *fault)
     return 0;
 }
 
+/* In no mapping, but where Linux on this processor puts programs. */
+static void *program_address(void)
+{
+#if defined(__aarch64__)
+    return (void *)(uintptr_t)UINT64_C(0xaaaabbccd000);
+#else
+    return (void *)(uintptr_t)UINT64_C(0x55aabbccd000);
+#endif
+}
+
 LOFT_TEST(arena_reach, addresses_outside_are_found)
 {
     static int variable;
@@ -285,8 +295,7 @@ LOFT_TEST(arena_reach, addresses_outside_are_found)
     LOFT_CHECK_OK(loft_arena_foreign(arena, keep, &last, &count));
     LOFT_CHECK_EQ_UINT(count, 0);
     void *const foreign[] = {&variable, &local, (void *)(uintptr_t)exit,
-                             loft_arena_malloc(other, 10),
-                             (void *)(uintptr_t)UINT64_C(0x55aabbccd000)};
+                             loft_arena_malloc(other, 10), program_address()};
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         block[20000] = foreign[i];
         LOFT_CHECK_OK(loft_arena_foreign(arena, keep, &last, &count));

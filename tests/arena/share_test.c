@@ -141,14 +141,6 @@ static void forked(void *arg)
     abandon_arena(arena); /* releases the child's handle only */
 }
 
-/* What a child does not get, it gets in an emulator: the mapping, and with it the open file and its lock. */
-static void need_dontfork(void)
-{
-    if (loft_test_on_qemu()) {
-        LOFT_SKIP("qemu-user does not pass MADV_DONTFORK on");
-    }
-}
-
 LOFT_TEST(share, a_child_does_not_have_its_parent_s_arena)
 {
     need_dontfork();

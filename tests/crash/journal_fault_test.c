@@ -65,9 +65,13 @@ static bool plant(crash_mutant *mutant, size_t flush, enum change change)
     }
 }
 
+/* With fewer a fault that must be seen may not be. */
+enum { STATES_LEAST = 3000 };
+
 static void try_flush(const record_log *log, const crash_scenario *scenario, size_t flush)
 {
-    const crash_options options = {.states = loft_test_scale(3000, 30000, 300000),
+    const uint64_t states = loft_test_scale(STATES_LEAST, 30000, 300000);
+    const crash_options options = {.states = states < STATES_LEAST ? STATES_LEAST : states,
                                    .seed = 1,
                                    .workers = FAULT_WORKERS,
                                    .random_states = 512,

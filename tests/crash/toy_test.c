@@ -48,8 +48,8 @@ LOFT_TEST(toy, the_right_store_survives_every_crash)
     }
     printf("%llu states, %llu of them inside recoveries, %.1f s\n", (unsigned long long)states,
            (unsigned long long)nested, seconds);
-    LOFT_CHECK_GT_UINT(states, 100000);
-    LOFT_CHECK_GT_UINT(nested, 10000);
+    LOFT_CHECK_GT_UINT(states, loft_test_scale(100000, 100000, 100000));
+    LOFT_CHECK_GT_UINT(nested, loft_test_scale(10000, 10000, 10000));
 }
 
 /* The scripts are tried in turn until one shows the fault. */

@@ -111,11 +111,30 @@ static int is_set(const char *variable)
     return value != NULL && *value != '\0' && strcmp(value, "0") != 0;
 }
 
-uint64_t loft_test_scale(uint64_t usual, uint64_t nightly, uint64_t release)
+static uint64_t count_for(uint64_t usual, uint64_t nightly, uint64_t release)
 {
     if (is_set("LOFT_TEST_RELEASE"))
         return release;
     return is_set("LOFT_TEST_LONG") ? nightly : usual;
+}
+
+static uint64_t times_fewer(void)
+{
+    const char *given = getenv("LOFT_TEST_FEWER");
+    const uint64_t times = given != NULL ? strtoull(given, NULL, 10) : 1;
+    return times != 0 ? times : 1;
+}
+
+uint64_t loft_test_scale(uint64_t usual, uint64_t nightly, uint64_t release)
+{
+    const uint64_t count = count_for(usual, nightly, release);
+    const uint64_t fewer = times_fewer();
+    return count <= fewer ? count != 0 : count / fewer;
+}
+
+uint64_t loft_test_stride(uint64_t usual, uint64_t nightly, uint64_t release)
+{
+    return count_for(usual, nightly, release) * times_fewer();
 }
 
 void loft_test_null(loft_test_place place, const char *what, uintptr_t got)

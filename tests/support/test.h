@@ -26,7 +26,8 @@
  * 2. LOFT_SKIP(reason...) only in the test's own thread and process, before it has checked much.
  * 3. A random test takes its seed from loft_test_seed(), which prints it; LOFT_SEED=n repeats it.
  * 4. Files go below loft_test_folder() (in TMPDIR or /tmp); it is removed whatever the test does.
- * 5. A test that can run longer takes its counts from loft_test_scale(usual, nightly, release).
+ * 5. A test that can run longer takes its counts from loft_test_scale(usual, nightly, release). What it checks at its
+ *    end must hold for a few rounds, too.
  *
  * Checks (each takes plain expressions, evaluated once)
  *     LOFT_CHECK_TRUE(condition)            LOFT_CHECK_FALSE(condition)
@@ -58,8 +59,11 @@ const char *loft_test_folder(void);
 const char *loft_test_tmp_path(const char *name);
 /* Returns: LOFT_SEED, or a random seed; prints it. The same value at every call of a test. */
 uint64_t loft_test_seed(void);
-/* Returns: usual, or nightly if LOFT_TEST_LONG is set, or release if LOFT_TEST_RELEASE is. */
+/* Returns: usual, or nightly if LOFT_TEST_LONG is set, or release if LOFT_TEST_RELEASE is. With LOFT_TEST_FEWER=n, for
+ * slow machines and emulators, an n-th of it, but 1 at least (0 stays 0). */
 uint64_t loft_test_scale(uint64_t usual, uint64_t nightly, uint64_t release);
+/* The same for the distance between what is tried: n times as far. */
+uint64_t loft_test_stride(uint64_t usual, uint64_t nightly, uint64_t release);
 
 /* What this process holds, read from the system without touching the heap, so that "a failing
  * call leaves nothing behind" is a comparison of two numbers. Linux only; elsewhere 0. */
