@@ -77,7 +77,8 @@ static void sweep(bool (*scenario)(const fault_plan *plan), enum fault_action ac
                   uint64_t times)
 {
     fault_plan plan = {.action = action, .times = times, .error = error};
-    for (plan.first = 1; scenario(&plan); plan.first++) {}
+    const uint64_t step = loft_test_stride(1, 1, 1);
+    for (plan.first = 1 + loft_test_seed() % step; scenario(&plan); plan.first += step) {}
     LOFT_CHECK_GT_UINT(plan.first, 8);
 }
 
@@ -229,7 +230,8 @@ static bool roll_back_under(const fault_plan *plan)
 LOFT_TEST(arena_faults, rolling_back)
 {
     fault_plan plan = {.action = FAULT_FAIL, .times = 1, .error = EIO};
-    for (plan.first = 1; roll_back_under(&plan); plan.first++) {}
+    const uint64_t step = loft_test_stride(1, 1, 1);
+    for (plan.first = 1 + loft_test_seed() % step; roll_back_under(&plan); plan.first += step) {}
     LOFT_CHECK_GT_UINT(plan.first, 3);
 }
 

@@ -147,7 +147,11 @@ static void sweep(enum fault_action action, int error, uint64_t times)
 {
     fault_plan plan = {.action = action, .times = times, .error = error};
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        for (plan.first = 1; snapshot_under(&ways[i], &plan); plan.first++) {}
+        const uint64_t step = loft_test_stride(1, 1, 1);
+        plan.first = 1 + loft_test_seed() % step;
+        while (snapshot_under(&ways[i], &plan)) {
+            plan.first += step;
+        }
         LOFT_CHECK_GT_UINT(plan.first, 10);
     }
 }

@@ -119,7 +119,8 @@ static void scenario(void *context, fault_fs *fs, const fault_plan *plan)
 static uint64_t sweep(fault_plan plan)
 {
     world_begin(&world, false);
-    for (plan.first = 1;; plan.first++) {
+    const uint64_t step = loft_test_stride(1, 1, 1);
+    for (plan.first = 1 + loft_test_seed() % step;; plan.first += step) {
         scenario(NULL, world.fault, &plan);
         if (world.frontier != UINT64_MAX) {
             world_end(&world);
@@ -215,7 +216,11 @@ static void sweep_open(enum fault_action action, int error, uint64_t times)
 {
     fault_plan plan = {.action = action, .times = times, .error = error};
     for (int writing = 0; writing < 2; writing++) {
-        for (plan.first = 1; open_under(&plan, writing != 0); plan.first++) {}
+        const uint64_t step = loft_test_stride(1, 1, 1);
+        plan.first = 1 + loft_test_seed() % step;
+        while (open_under(&plan, writing != 0)) {
+            plan.first += step;
+        }
         LOFT_CHECK_GT_UINT(plan.first, 4);
     }
 }
@@ -266,14 +271,18 @@ static void fill_level(uint64_t blocks, bool copy_on_write)
 
 LOFT_TEST(faults, a_full_disk_at_every_level)
 {
-    for (uint64_t blocks = 0; blocks < 240; blocks += blocks < 80 ? 1 : 16) {
+    const uint64_t step = loft_test_stride(1, 1, 1);
+    for (uint64_t blocks = loft_test_seed() % step; blocks < 240;
+         blocks += blocks < 80 ? step : 16) {
         fill_level(blocks, false);
     }
 }
 
 LOFT_TEST(faults, a_full_disk_that_copies_on_write)
 {
-    for (uint64_t blocks = 0; blocks < 240; blocks += blocks < 40 ? 1 : 16) {
+    const uint64_t step = loft_test_stride(1, 1, 1);
+    for (uint64_t blocks = loft_test_seed() % step; blocks < 240;
+         blocks += blocks < 40 ? step : 16) {
         fill_level(blocks, true);
     }
 }
