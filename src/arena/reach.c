@@ -66,19 +66,14 @@ typedef struct foreign_state {
     uint64_t range_count, range_limit;
 } foreign_state;
 
-/* Where Linux puts programs and their break, and libraries, stacks and large allocations, at random. */
+/* Where Linux puts programs and their break, and libraries, stacks and large allocations, at random: on x86-64, and
+ * on aarch64. A file may come from either. */
 static bool foreign_zone(uint64_t address)
 {
-#if defined(__x86_64__)
     return (address >= UINT64_C(0x550000000000) && address < UINT64_C(0x570000000000)) ||
-           (address >= UINT64_C(0x7e0000000000) && address < LOFTI_MAP_HIGH);
-#elif defined(__aarch64__)
-    return (address >= UINT64_C(0xaaaa00000000) && address < UINT64_C(0xaaac00000000)) ||
+           (address >= UINT64_C(0x7e0000000000) && address < LOFTI_MAP_HIGH) ||
+           (address >= UINT64_C(0xaaaa00000000) && address < UINT64_C(0xaaac00000000)) ||
            (address >= UINT64_C(0xfffe00000000) && address < UINT64_C(0x1000000000000));
-#else
-    (void)address;
-    return false;
-#endif
 }
 
 static bool foreign_own(const loft_arena *arena, uint64_t address)

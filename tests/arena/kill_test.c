@@ -113,7 +113,8 @@ static void one_round(kill_run *run, uint64_t round)
 {
     /* Where a flush takes longer than the longest moment no round gets to its first commit: moments grow until one
      * does, to 0.6 s. */
-    const uint64_t grown = round / 50 < MOMENTS_MAX ? 1 + round / 50 : MOMENTS_MAX;
+    const uint64_t few = loft_test_scale(50, 50, 50);
+    const uint64_t grown = round / few < MOMENTS_MAX ? 1 + round / few : MOMENTS_MAX;
     atomic_store(&run->shared->opened, 0);
     const pid_t child = fork();
     LOFT_CHECK_SYS(child);

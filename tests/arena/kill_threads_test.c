@@ -18,7 +18,14 @@
 
 #include "arena/arena_world.h"
 
-enum { THREADS = 4, SLOTS = 48, WORDS_MAX = 1500, PAUSE_MAX_NS = 15000000, PAUSE_HALVINGS = 8 };
+enum {
+    THREADS = 4,
+    SLOTS = 48,
+    WORDS_MAX = 1500,
+    PAUSE_MAX_NS = 15000000,
+    PAUSE_HALVINGS = 8,
+    MOMENTS_MAX = 50
+};
 
 /* Of each of the four tests below. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -59,6 +66,7 @@ typedef struct world {
     progress *shared;
     row rows[THREADS]; /* as of the last comparison */
     uint64_t rounds, in_commit;
+    uint64_t moments; /* times as long as usual a kill waits at most */
 } world;
 
 typedef struct worker {
@@ -211,9 +219,15 @@ static void one_round(world *own, loft_test_random *random)
     if (child == 0) {
         child_runs(own, own->rounds);
     }
+    /* Where opening takes longer than the longest moment none meets a commit: moments grow until one does, to 0.75 s. */
+    const uint64_t grown = 1 + own->rounds / loft_test_scale(50, 50, 50);
+    if (own->in_commit == 0 && grown <= MOMENTS_MAX) {
+        own->moments = grown;
+    }
     /* As likely within any power of two: most kills meet the opening, the threads' start and the first commits. */
     const uint64_t longest = PAUSE_MAX_NS >> loft_test_random_below(random, PAUSE_HALVINGS);
-    const struct timespec pause = {0, (long)loft_test_random_below(random, longest)};
+    const struct timespec pause = {0,
+                                   (long)(own->moments * loft_test_random_below(random, longest))};
     (void)nanosleep(&pause, NULL);
     int status = 0;
     LOFT_CHECK_SYS(kill(child, SIGKILL));

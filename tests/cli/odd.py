@@ -80,7 +80,7 @@ def names_that_begin_with_a_dash():
 
 @case
 def arenas_with_nothing_in_them():
-    loft("create", "a.loft")
+    loft("create", "--reserve", "1G", "a.loft")
     for command in TABLES:
         loft(*command, "a.loft")
     assert facts("info", loft("info", "--json", "a.loft"))["live_blocks"] == 0

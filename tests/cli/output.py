@@ -229,7 +229,7 @@ def snapshots():
     loft("check", "b.loft")
     loft("snapshot", "a.loft", "nowhere/b.loft", want=3)
     loft("map", "--against", "a.loft", "b.loft")
-    loft("create", "n.loft")
+    loft("create", "--reserve", "1G", "n.loft")
     assert "is no snapshot" in loft("map", "--against", "n.loft", "a.loft", want=3).error
 
 
