@@ -407,21 +407,18 @@ static void source_make(oracle *own)
     LOFT_CHECK_SYS(own->source);
 }
 
-static void require_tracker(const char *tracker)
+void oracle_require(void)
 {
-    if (strcmp(tracker, "wp_async") == 0 && !lofti_watch_works()) {
-        LOFT_SKIP("this kernel, or a sandbox, has no asynchronous write protection");
-    }
     if (!lofti_dirty_self_test(lofti_dirty_ops_pagemap())) {
         LOFT_SKIP("/proc/self/pagemap does not show this process's pages");
     }
-    LOFT_CHECK_SYS(setenv("LOFT_TRACKER", tracker, 1));
 }
 
 void oracle_run(const char *tracker, uint64_t commits, uint64_t seed)
 {
     static oracle own; /* large */
-    require_tracker(tracker);
+    oracle_require();
+    oracle_force(tracker);
     own.random.state = seed;
     own.whole_every = loft_test_stride(2, 64, 64); /* they take most of the time */
     own.bulk = malloc(LOFTI_CHUNK_BYTES);

@@ -12,6 +12,9 @@
 /* Runs until `commits` are done, with LOFT_TRACKER=`tracker`; skips the test where the system lacks it. */
 void oracle_run(const char *tracker, uint64_t commits, uint64_t seed);
 
+/* Skips the test where the oracle has nothing to compare by. Before a child runs it: a child cannot skip. */
+void oracle_require(void);
+
 /* Sets LOFT_TRACKER; skips the test where the system lacks it. */
 void oracle_force(const char *tracker);
 
