@@ -10,7 +10,8 @@ import subprocess
 import time
 import xml.etree.ElementTree
 
-from command import FILL, PATIENCE, PROGRAM, SANITIZERS, Skip, case, content, facts, fill, loft, main, scans
+from command import (FILL, PATIENCE, PROGRAM, SANITIZERS, Skip, case, content, facts, fill, loft, main,
+                     needs_room, scans)
 
 # ESC, a line's end, C1 as UTF-8 and as a byte, no UTF-8 at all, marks of HTML, an umlaut.
 ODD = b"a\x1b[31m\n\xc2\x9b31m\x9b\xff</script><script>\"'&\xc3\xa4"
@@ -24,6 +25,7 @@ def odd_file():
     """An arena whose name is as odd as that of its root: names in files have no slashes."""
     name = os.fsdecode(ODD.replace(b"/", b"") + b".loft")
     done = subprocess.run([FILL, "root", os.fsencode(name), ODD], stderr=subprocess.PIPE, check=False)
+    needs_room(done)
     assert done.returncode == 0, done
     return name
 
