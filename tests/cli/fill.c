@@ -40,7 +40,8 @@ static loft_arena *fill_open(const char *path, unsigned flags)
     loft_arena *arena = NULL;
     loft_arena_options options = LOFT_ARENA_OPTIONS_INIT;
     options.base = (flags & LOFT_CREATE) != 0 ? UINT64_C(0x7e8000000000) : 0;
-    options.reserve_bytes = UINT64_C(4) << 30; /* what every sanitizer, and an emulator, has room for */
+    options.reserve_bytes = UINT64_C(4)
+                            << 30; /* what every sanitizer, and an emulator, has room for */
     need(loft_arena_open(path, flags, &options, &arena) == 0, "open");
     return arena;
 }
