@@ -6,6 +6,7 @@
 #include "arena/oracle.h"
 #include "arena/punch_check.h"
 #include "base/fault.h"
+#include "os/dirty.h"
 #include "os/file.h"
 #include "os/watch.h"
 #include "support/test.h"
@@ -74,12 +75,17 @@ LOFT_TEST(arena_planted, holes_of_what_is_in_use)
     if (rc == -EOPNOTSUPP) {
         LOFT_SKIP("no holes can be made here");
     }
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+    /* Where every page counts as private, memory keeps what the last one takes from the file, and commits find that. */
+    const size_t count = sizeof faults / sizeof faults[0] - (lofti_dirty_ops_current() == NULL);
+    for (size_t i = 0; i < count; i++) {
         loft_test_child child;
         lofti_fault_planted = faults[i];
         loft_test_run_child(punch_in_child, tracker, &child);
         lofti_fault_planted = LOFTI_FAULT_NONE;
-        LOFT_CHECK_EQ_INT(child.exit_code != 0, i != 0);
+        if ((child.exit_code != 0) != (i != 0)) {
+            LOFT_FAIL("with fault %d the child ended with %d: %s", (int)faults[i], child.exit_code,
+                      child.output);
+        }
         (void)unlink(loft_test_tmp_path("arena"));
     }
 }
