@@ -14,8 +14,8 @@
  * Stores never reach the file: pages are private. What was stored to is found at commit by
  * asking the kernel which pages are private (track.c) and goes through the store.
  *
- * Lock order: arena.commit_mutex, the gate (closed by its holder), arena.pins_mutex, registry, arena.roots_lock, the heap's
- * locks, arena.grow_mutex, the store's space_mutex.
+ * Lock order: arena.commit_mutex, the gate (closed by its holder), registry, arena.roots_lock, the heap's locks,
+ * arena.pins_mutex, arena.grow_mutex, the store's space_mutex.
  */
 #ifndef LOFTI_ARENA_ARENA_H
 #define LOFTI_ARENA_ARENA_H
@@ -214,12 +214,16 @@ void lofti_dirty_grown(loft_arena *arena, uint64_t bytes);
 bool lofti_dirty_committed(loft_arena *arena);
 
 /* LOFT_VERIFY: one commit's look at every page. */
+enum { LOFTI_VERIFY_TOLD = 16 };
 typedef struct lofti_verify {
     loft_arena *arena;
     uint8_t *seen; /* a bit for each page; NULL: not verifying */
     uint64_t pages, bytes;
+    uint64_t missed[LOFTI_VERIFY_TOLD]; /* the first pages that were, to be reported at the end */
+    uint64_t missed_count;
 } lofti_verify;
 int lofti_verify_begin(loft_arena *arena, uint64_t frontier, lofti_verify *verify);
+/* Reports what was missed: the heap is not held. */
 void lofti_verify_end(lofti_verify *verify);
 void lofti_verify_seen(lofti_verify *verify, uint64_t page_idx, uint64_t count);
 /* Compares what was not seen; logs and reports what differs. */

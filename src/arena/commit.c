@@ -1,7 +1,8 @@
 /*
  * arena/commit.c - commit, rollback and checkpoint of a file arena.
  *
- * Threads: one at a time, by arena->commit_mutex. The gate keeps the mutators out while pages are looked at.
+ * Threads: one at a time, by arena->commit_mutex. The gate keeps the mutators out while pages are looked at; threads that
+ * end meanwhile, outside of any section, are kept out by holding the heap.
  */
 #include <string.h>
 
@@ -78,10 +79,10 @@ static void gate_open(loft_arena *arena)
     atomic_fetch_add(&arena->pause_count, 1);
 }
 
-/* Gate closed: into the draft goes what every page holds at this moment. */
-static int commit_take(loft_arena *arena, bool flush, uint64_t *frontier)
+/* Gate closed, heap held: into the draft goes what every page holds at this moment. */
+static int commit_capture_all(commit_capture *capture, bool flush, uint64_t *frontier)
 {
-    commit_capture capture = {.arena = arena};
+    loft_arena *arena = capture->arena;
     int code = lofti_store_writable(&arena->store, "commit");
     if (code != LOFT_OK) {
         return code;
@@ -95,21 +96,30 @@ static int commit_take(loft_arena *arena, bool flush, uint64_t *frontier)
     *frontier = lofti_arith_max(
         arena->store.frontier,
         lofti_arith_round_up(LOFTI_HEAP_OFF + lofti_heap_end_off(arena->heap), LOFTI_CHUNK_BYTES));
-    capture.bulk = flush && lofti_track_many(arena, arena->store.frontier, *frontier,
-                                             COMMIT_BULK_BYTES); /* B1: not without a flush */
+    capture->bulk = flush && lofti_track_many(arena, arena->store.frontier, *frontier,
+                                              COMMIT_BULK_BYTES); /* B1: not without a flush */
     if (arena->verify) {
-        code = lofti_verify_begin(arena, *frontier, &capture.verify);
+        code = lofti_verify_begin(arena, *frontier, &capture->verify);
     }
     if (code == LOFT_OK) {
-        code = lofti_track_changed(arena, capture_run, &capture);
+        code = lofti_track_changed(arena, capture_run, capture);
     }
     if (code == LOFT_OK && arena->verify) {
-        code = lofti_verify_rest(&capture.verify);
+        code = lofti_verify_rest(&capture->verify);
     }
-    lofti_verify_end(&capture.verify);
     if (code != LOFT_OK && arena->store.state == LOFTI_STORE_OPEN) {
         lofti_store_cancel(&arena->store);
     }
+    return code;
+}
+
+static int commit_take(loft_arena *arena, bool flush, uint64_t *frontier)
+{
+    commit_capture capture = {.arena = arena};
+    lofti_heap_hold(arena->heap);
+    const int code = commit_capture_all(&capture, flush, frontier);
+    lofti_heap_let_go(arena->heap);
+    lofti_verify_end(&capture.verify);
     return code;
 }
 
@@ -149,7 +159,9 @@ int lofti_checkpoint_locked(loft_arena *arena)
         if (punches) {
             lofti_punch_free(arena, &punch);
         }
+        lofti_heap_hold(arena->heap);
         lofti_space_return(arena);
+        lofti_heap_let_go(arena->heap);
         gate_open(arena);
     }
     lofti_punch_end(&punch);
@@ -306,7 +318,9 @@ int loft_arena_rollback(loft_arena *arena)
     code = gate_close(arena, "rollback");
     if (code == LOFT_OK) {
         (void)pthread_rwlock_wrlock(&arena->roots_lock);
+        lofti_heap_hold(arena->heap);
         code = rollback_locked(arena);
+        lofti_heap_let_go(arena->heap);
         (void)pthread_rwlock_unlock(&arena->roots_lock);
         gate_open(arena);
     }

@@ -202,6 +202,15 @@ int lofti_verify_begin(loft_arena *arena, uint64_t frontier, lofti_verify *verif
 
 void lofti_verify_end(lofti_verify *verify)
 {
+    for (uint64_t i = 0; i < verify->missed_count; i++) {
+        const loft_arena *arena = verify->arena;
+        const uint64_t off = verify->missed[i] * LOFTI_PAGE_BYTES;
+        lofti_misuse_report(
+            LOFT_MISUSE_UNTRACKED, arena->base + off,
+            "commit of '%s': the page at offset %llu changed without a store of the "
+            "program's; a device that writes there needs loft_arena_pin",
+            arena->path, (unsigned long long)off);
+    }
     if (verify->seen != NULL) {
         (void)lofti_map_release(verify->seen, verify->bytes);
         verify->seen = NULL;
@@ -231,10 +240,9 @@ static int verify_page(lofti_verify *verify, uint64_t page_idx)
         return LOFT_OK;
     }
     atomic_fetch_add(&arena->missed_pages, 1);
-    lofti_misuse_report(LOFT_MISUSE_UNTRACKED, arena->base + page_idx * LOFTI_PAGE_BYTES,
-                        "commit of '%s': the page at offset %llu changed without a store of the "
-                        "program's; a device that writes there needs loft_arena_pin",
-                        arena->path, (unsigned long long)(page_idx * LOFTI_PAGE_BYTES));
+    if (verify->missed_count < LOFTI_VERIFY_TOLD) {
+        verify->missed[verify->missed_count++] = page_idx;
+    }
     return lofti_store_page(&arena->store, page_idx, page);
 }
 

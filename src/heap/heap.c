@@ -281,6 +281,10 @@ int lofti_heap_fork_reload(lofti_heap *heap)
     return heap->fork_lone ? 0 : lofti_heap_reload(heap);
 }
 
+void lofti_heap_hold(lofti_heap *heap) { lofti_heap_lock(heap); }
+
+void lofti_heap_let_go(lofti_heap *heap) { lofti_heap_unlock(heap); }
+
 uint64_t lofti_heap_anchor(const lofti_heap *heap)
 {
     return __atomic_load_n(&heap->image->anchor, __ATOMIC_ACQUIRE);

@@ -94,6 +94,12 @@ size_t lofti_heap_usable_size(lofti_heap *heap, const void *block);
 void *lofti_heap_internal_alloc(lofti_heap *heap, size_t bytes);
 void lofti_heap_internal_free(lofti_heap *heap, void *block);
 
+/* Until it lets go no thread's end changes the heap: what a thread leaves is given back at its end, inside no mutation
+ * section. Meanwhile the caller neither allocates nor frees, calls nothing here but what reads, or replaces the image,
+ * and no function of the program's; threads that need the heap's lock wait. */
+void lofti_heap_hold(lofti_heap *heap);
+void lofti_heap_let_go(lofti_heap *heap);
+
 /* One 64-bit word in the heap's header for the arena's use (the offset of its root table, 0 at
  * layout). It is part of the image. */
 uint64_t lofti_heap_anchor(const lofti_heap *heap);

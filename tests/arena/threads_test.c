@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arena/arena_world.h"
+#include "os/watch.h"
 
 enum {
     ACCOUNTS = 4096,
@@ -233,4 +234,83 @@ LOFT_TEST(threads, killed_at_any_moment_the_sum_holds)
         check_arena(arena);
         abandon_arena(arena);
     }
+}
+
+/* --- Threads end beside commits --------------------------------------------------------------------- */
+
+enum { VISITORS = 6, VISITOR_BLOCKS = 200 };
+
+typedef struct visitor {
+    loft_arena *arena;
+    pthread_t thread;
+    loft_test_random random;
+} visitor;
+
+/* What it leaves is given back when it ends, in no section. */
+static void *visitor_run(void *arg)
+{
+    visitor *own = arg;
+    void *blocks[VISITOR_BLOCKS];
+    for (int half = 0; half < 2; half++) {
+        loft_arena_enter(own->arena);
+        for (int i = 0; i < VISITOR_BLOCKS; i++) {
+            if (half == 0) {
+                blocks[i] =
+                    loft_arena_malloc(own->arena, loft_test_random_below(&own->random, 3000) + 1);
+                LOFT_CHECK_NOT_NULL(blocks[i]);
+            } else {
+                loft_arena_free(own->arena, blocks[i]);
+            }
+        }
+        loft_arena_leave(own->arena);
+    }
+    return NULL;
+}
+
+static void visit(loft_arena *arena, uint64_t seed)
+{
+    visitor visitors[VISITORS];
+    for (uint64_t i = 0; i < VISITORS; i++) {
+        visitors[i] = (visitor){.arena = arena, .random = {seed + i}};
+        LOFT_CHECK_EQ_INT(pthread_create(&visitors[i].thread, NULL, visitor_run, &visitors[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        LOFT_CHECK_OK(loft_arena_commit_async(arena, NULL));
+    }
+    if (seed % 8 == 0) {
+        LOFT_CHECK_OK(loft_arena_checkpoint(arena));
+    }
+    for (int i = 0; i < VISITORS; i++) {
+        LOFT_CHECK_EQ_INT(pthread_join(visitors[i].thread, NULL), 0);
+    }
+}
+
+/* The heap that any of these commits left is whole; ThreadSanitizer sees no thread's end in the middle of one. */
+static void end_beside_commits(const char *tracker)
+{
+    LOFT_CHECK_SYS(setenv("LOFT_TRACKER", tracker, 1));
+    const uint64_t seed = loft_test_seed();
+    loft_arena *arena = new_arena("data");
+    const char *path = loft_test_tmp_path("data");
+    LOFT_CHECK_OK(loft_arena_commit(arena));
+    const uint64_t waves = loft_test_scale(100, 2000, 20000);
+    for (uint64_t wave = 0; wave < waves; wave++) {
+        visit(arena, seed + wave);
+        if (wave % 4 == 3) { /* the last commit may have met the visitors at any point */
+            abandon_arena(arena);
+            arena = open_arena(path, LOFT_WRITE);
+            check_arena(arena);
+        }
+    }
+    close_arena(arena);
+}
+
+LOFT_TEST(threads, end_beside_commits_private) { end_beside_commits("private"); }
+
+LOFT_TEST(threads, end_beside_commits_wp_async)
+{
+    if (!lofti_watch_works()) {
+        LOFT_SKIP("this kernel, or a sandbox, has no asynchronous write protection");
+    }
+    end_beside_commits("wp_async");
 }
