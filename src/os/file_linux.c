@@ -18,21 +18,14 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "os/file.h"
-
-_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
-
-/* Bytes of the longest path that the kernel takes, with its end. */
-#define FILE_PATH_BYTES 4096
+#include "os/file_unix.h"
 
 /* What fstatfs calls the file systems whose bytes are on another machine, or on a host. FUSE is
  * not among them: what is behind it cannot be told, and most of it is local. */
@@ -57,8 +50,6 @@ static const uint32_t file_remote_magics[] = {
     0x7c7c6673u, /* folders of a Parallels host */
 };
 
-static int file_result(long result) { return result < 0 ? -errno : 0; }
-
 /* The same for calls that file systems refuse in several ways. */
 static int file_optional_result(long result)
 {
@@ -68,54 +59,10 @@ static int file_optional_result(long result)
     return errno == ENOSYS || errno == ENOTTY ? -EOPNOTSUPP : -errno;
 }
 
-/* Offsets are signed to the system: what does not fit is too large for any file. */
-static int file_range_check(uint64_t off, uint64_t bytes)
-{
-    return off > INT64_MAX || bytes > INT64_MAX - off ? -EFBIG : 0;
-}
-
-/* The folder that holds `path`, as dirname would tell it, but reentrant and without changing it. */
-static int file_folder_of(const char *path, char folder[FILE_PATH_BYTES])
-{
-    size_t length = strlen(path);
-    if (length == 0) {
-        return -ENOENT;
-    }
-    while (length > 0 && path[length - 1] == '/') {
-        length--;
-    }
-    while (length > 0 && path[length - 1] != '/') {
-        length--;
-    }
-    if (length >= FILE_PATH_BYTES) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(folder, path, length);
-    if (length == 0) { /* no slash, or nothing but slashes */
-        folder[length++] = path[0] == '/' ? '/' : '.';
-    }
-    folder[length] = '\0';
-    return 0;
-}
-
-/* Moves a descriptor out of the places of the standard streams: a program started with those
- * closed would print into the file. */
-static int file_above_standard(int fd)
-{
-    if (fd > STDERR_FILENO) {
-        return fd;
-    }
-    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    const int error = errno;
-    (void)close(fd);
-    errno = error;
-    return moved;
-}
-
 static int linux_open_unnamed(const char *path, int flags, mode_t mode)
 {
-    char folder[FILE_PATH_BYTES];
-    const int rc = file_folder_of(path, folder);
+    char folder[LOFTI_FILE_UNIX_PATH_BYTES];
+    const int rc = lofti_file_unix_folder(path, folder);
     if (rc != 0) {
         errno = -rc;
         return -1;
@@ -134,19 +81,14 @@ static int linux_open(const lofti_file_ops *ops, const char *path, unsigned flag
                       intptr_t *handle)
 {
     (void)ops;
-    int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    how |= (flags & LOFTI_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY;
-    how |= (flags & LOFTI_OPEN_CREATE) != 0 ? O_CREAT : 0;
-    how |= (flags & LOFTI_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
-    how |= (flags & LOFTI_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
-    how |= (flags & LOFTI_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+    const int how = lofti_file_unix_open_flags(flags);
     int fd;
     if ((flags & LOFTI_OPEN_UNNAMED) != 0) {
         fd = linux_open_unnamed(path, how & ~(O_CREAT | O_EXCL | O_TRUNC | O_ACCMODE), mode);
     } else {
         fd = openat(AT_FDCWD, path, how, (mode_t)mode);
     }
-    if (fd < 0 || (fd = file_above_standard(fd)) < 0) {
+    if (fd < 0 || (fd = lofti_file_unix_above_standard(fd)) < 0) {
         return -errno;
     }
     *handle = fd;
@@ -156,7 +98,7 @@ static int linux_open(const lofti_file_ops *ops, const char *path, unsigned flag
 static int linux_close(const lofti_file_ops *ops, intptr_t handle)
 {
     (void)ops;
-    return file_result(close((int)handle));
+    return lofti_file_unix_result(close((int)handle));
 }
 
 /* A network file system has no device of its own: only one of the unnamed devices, whose major
@@ -178,77 +120,18 @@ static bool file_is_remote(int fd, dev_t device)
 static int linux_info(const lofti_file_ops *ops, intptr_t handle, lofti_file_info *out)
 {
     (void)ops;
-    struct stat status;
-    if (fstat((int)handle, &status) != 0) {
-        return -errno;
+    const int rc = lofti_file_unix_info((int)handle, out);
+    if (rc == 0) {
+        out->remote = file_is_remote((int)handle, (dev_t)out->device);
     }
-    out->bytes = (uint64_t)status.st_size;
-    out->stored_bytes =
-        (uint64_t)status.st_blocks * 512u; /* st_blocks' unit, whatever the device */
-    out->device = (uint64_t)status.st_dev;
-    out->inode = (uint64_t)status.st_ino;
-    out->type = LOFTI_TYPE_OTHER;
-    if (S_ISREG(status.st_mode)) {
-        out->type = LOFTI_TYPE_REGULAR;
-    } else if (S_ISDIR(status.st_mode)) {
-        out->type = LOFTI_TYPE_FOLDER;
-    }
-    out->mode = (uint32_t)status.st_mode & 07777u;
-    out->remote = file_is_remote((int)handle, status.st_dev);
-    return 0;
-}
-
-static int64_t linux_pread(const lofti_file_ops *ops, intptr_t handle, void *data, size_t bytes,
-                           uint64_t off)
-{
-    (void)ops;
-    if (file_range_check(off, bytes) != 0) {
-        return -EFBIG;
-    }
-    const ssize_t got = pread((int)handle, data, bytes, (off_t)off);
-    return got < 0 ? -errno : got;
-}
-
-/* The kernel tells a write past the process's limit on file sizes by a signal that kills. So the
- * limit is asked first; what lies below it is written, as the kernel would. */
-static bool file_is_limited(uint64_t bytes)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-           bytes > limit.rlim_cur;
-}
-
-/* The same for a new size: only growing is limited. */
-static bool file_is_growth_limited(int fd, uint64_t bytes)
-{
-    struct stat status;
-    return file_is_limited(bytes) && fstat(fd, &status) == 0 && bytes > (uint64_t)status.st_size;
-}
-
-static int64_t linux_pwrite(const lofti_file_ops *ops, intptr_t handle, const void *data,
-                            size_t bytes, uint64_t off)
-{
-    (void)ops;
-    if (file_range_check(off, bytes) != 0 || (bytes != 0 && file_is_limited(off + 1))) {
-        return -EFBIG;
-    }
-    const ssize_t put = pwrite((int)handle, data, bytes, (off_t)off);
-    return put < 0 ? -errno : put;
-}
-
-static int linux_resize(const lofti_file_ops *ops, intptr_t handle, uint64_t bytes)
-{
-    (void)ops;
-    if (file_range_check(bytes, 0) != 0 || file_is_growth_limited((int)handle, bytes)) {
-        return -EFBIG;
-    }
-    return file_result(ftruncate((int)handle, (off_t)bytes));
+    return rc;
 }
 
 static int linux_allocate(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes)
 {
     (void)ops;
-    if (file_range_check(off, bytes) != 0 || file_is_growth_limited((int)handle, off + bytes)) {
+    if (lofti_file_unix_range(off, bytes) != 0 ||
+        lofti_file_unix_limits_growth((int)handle, off + bytes)) {
         return -EFBIG;
     }
     return file_optional_result(fallocate((int)handle, 0, (off_t)off, (off_t)bytes));
@@ -257,7 +140,7 @@ static int linux_allocate(const lofti_file_ops *ops, intptr_t handle, uint64_t o
 static int linux_punch(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes)
 {
     (void)ops;
-    const int rc = file_range_check(off, bytes);
+    const int rc = lofti_file_unix_range(off, bytes);
     const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
     return rc != 0 ? rc
                    : file_optional_result(fallocate((int)handle, mode, (off_t)off, (off_t)bytes));
@@ -266,23 +149,14 @@ static int linux_punch(const lofti_file_ops *ops, intptr_t handle, uint64_t off,
 static int linux_sync(const lofti_file_ops *ops, intptr_t handle, int kind)
 {
     (void)ops;
-    return file_result(kind == LOFTI_SYNC_DATA ? fdatasync((int)handle) : fsync((int)handle));
+    return lofti_file_unix_result(kind == LOFTI_SYNC_DATA ? fdatasync((int)handle)
+                                                          : fsync((int)handle));
 }
 
 static int linux_lock(const lofti_file_ops *ops, intptr_t handle, int kind, uint64_t off)
 {
     (void)ops;
-    const int rc = file_range_check(off, 1);
-    if (rc != 0) {
-        return rc;
-    }
-    struct flock lock = {
-        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1, .l_pid = 0};
-    if (kind != LOFTI_LOCK_NONE) {
-        lock.l_type = kind == LOFTI_LOCK_SHARED ? F_RDLCK : F_WRLCK;
-    }
-    const int locked = file_result(fcntl((int)handle, F_OFD_SETLK, &lock));
-    return locked == -EACCES ? -EAGAIN : locked; /* POSIX lets a held lock be either */
+    return lofti_file_unix_lock((int)handle, F_OFD_SETLK, kind, off);
 }
 
 static int64_t linux_seek(const lofti_file_ops *ops, intptr_t handle, uint64_t off, bool hole)
@@ -305,7 +179,7 @@ static int64_t linux_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t
                                 intptr_t from, uint64_t from_off, size_t bytes)
 {
     (void)ops;
-    if (file_range_check(from_off, bytes) != 0 || file_range_check(to_off, bytes) != 0) {
+    if (lofti_file_unix_range(from_off, bytes) != 0 || lofti_file_unix_range(to_off, bytes) != 0) {
         return -EFBIG;
     }
     off_t in = (off_t)from_off;
@@ -329,36 +203,7 @@ static int linux_link(const lofti_file_ops *ops, intptr_t handle, const char *fr
     }
     /* Either the folder is missing or /proc is: this way needs no /proc, but a right that a
      * usual process lacks before Linux 6.10. Its ENOENT is then the truth in both cases. */
-    return file_result(linkat((int)handle, "", AT_FDCWD, path, AT_EMPTY_PATH));
-}
-
-static int linux_rename(const lofti_file_ops *ops, const char *from, const char *to)
-{
-    (void)ops;
-    return file_result(rename(from, to));
-}
-
-static int linux_unlink(const lofti_file_ops *ops, const char *path)
-{
-    (void)ops;
-    return file_result(unlink(path));
-}
-
-static int linux_sync_folder(const lofti_file_ops *ops, const char *path)
-{
-    (void)ops;
-    char folder[FILE_PATH_BYTES];
-    int rc = file_folder_of(path, folder);
-    if (rc != 0) {
-        return rc;
-    }
-    const int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    rc = file_result(fsync(fd));
-    (void)close(fd);
-    return rc == -EINVAL ? 0 : rc;
+    return lofti_file_unix_result(linkat((int)handle, "", AT_FDCWD, path, AT_EMPTY_PATH));
 }
 
 static int linux_drop_cache(const lofti_file_ops *ops, intptr_t handle)
@@ -371,10 +216,10 @@ static int linux_write_back(const lofti_file_ops *ops, intptr_t handle, uint64_t
                             uint64_t bytes)
 {
     (void)ops;
-    const int rc = file_range_check(off, bytes);
+    const int rc = lofti_file_unix_range(off, bytes);
     return rc != 0 ? rc
-                   : file_result(sync_file_range((int)handle, (off_t)off, (off_t)bytes,
-                                                 SYNC_FILE_RANGE_WRITE));
+                   : lofti_file_unix_result(sync_file_range((int)handle, (off_t)off, (off_t)bytes,
+                                                            SYNC_FILE_RANGE_WRITE));
 }
 
 bool lofti_file_cuts_mapped(void) { return true; }
@@ -387,9 +232,9 @@ const lofti_file_ops *lofti_file_ops_system(void)
         .open = linux_open,
         .close = linux_close,
         .info = linux_info,
-        .pread = linux_pread,
-        .pwrite = linux_pwrite,
-        .resize = linux_resize,
+        .pread = lofti_file_unix_pread,
+        .pwrite = lofti_file_unix_pwrite,
+        .resize = lofti_file_unix_resize,
         .allocate = linux_allocate,
         .punch = linux_punch,
         .sync = linux_sync,
@@ -398,9 +243,9 @@ const lofti_file_ops *lofti_file_ops_system(void)
         .clone = linux_clone,
         .copy_range = linux_copy_range,
         .link = linux_link,
-        .rename = linux_rename,
-        .unlink = linux_unlink,
-        .sync_folder = linux_sync_folder,
+        .rename = lofti_file_unix_rename,
+        .unlink = lofti_file_unix_unlink,
+        .sync_folder = lofti_file_unix_sync_folder,
         .drop_cache = linux_drop_cache,
         .write_back = linux_write_back,
     };

@@ -18,9 +18,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #if defined(__NetBSD__)
@@ -31,13 +28,8 @@
 #include <sys/mount.h>
 #endif
 
-#include "os/file.h"
+#include "os/file_unix.h"
 #include "os/locks_posix.h"
-
-_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
-
-/* Bytes of the longest path that is taken apart here, with its end. */
-#define FILE_PATH_BYTES 4096
 
 #if defined(F_OFD_SETLK)
 #define FILE_HAS_OFD 1
@@ -45,57 +37,11 @@ _Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
 #define FILE_HAS_OFD 0
 #endif
 
-static int file_result(long result) { return result < 0 ? -errno : 0; }
-
-/* Offsets are signed to the system: what does not fit is too large for any file. */
-static int file_range_check(uint64_t off, uint64_t bytes)
-{
-    return off > INT64_MAX || bytes > INT64_MAX - off ? -EFBIG : 0;
-}
-
-/* The folder that holds `path`, as dirname would tell it, but reentrant and without changing it. */
-static int file_folder_of(const char *path, char folder[FILE_PATH_BYTES])
-{
-    size_t length = strlen(path);
-    if (length == 0) {
-        return -ENOENT;
-    }
-    while (length > 0 && path[length - 1] == '/') {
-        length--;
-    }
-    while (length > 0 && path[length - 1] != '/') {
-        length--;
-    }
-    if (length >= FILE_PATH_BYTES) {
-        return -ENAMETOOLONG;
-    }
-    memcpy(folder, path, length);
-    if (length == 0) { /* no slash, or nothing but slashes */
-        folder[length++] = path[0] == '/' ? '/' : '.';
-    }
-    folder[length] = '\0';
-    return 0;
-}
-
-/* Moves a descriptor out of the places of the standard streams: a program started with those
- * closed would print into the file. */
-static int file_above_standard(int fd)
-{
-    if (fd > STDERR_FILENO) {
-        return fd;
-    }
-    const int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    const int error = errno;
-    (void)close(fd);
-    errno = error;
-    return moved;
-}
-
 /* One open, above the standard streams; -1 with errno. */
 static int file_open_one(const char *path, int how, unsigned mode)
 {
     const int fd = openat(AT_FDCWD, path, how, (mode_t)mode);
-    return fd < 0 ? fd : file_above_standard(fd);
+    return fd < 0 ? fd : lofti_file_unix_above_standard(fd);
 }
 
 /* What systems call the refusal of a symbolic link. */
@@ -117,12 +63,7 @@ static int unix_open(const lofti_file_ops *ops, const char *path, unsigned flags
                      intptr_t *handle)
 {
     (void)ops;
-    int how = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    how |= (flags & LOFTI_OPEN_WRITE) != 0 ? O_RDWR : O_RDONLY;
-    how |= (flags & LOFTI_OPEN_CREATE) != 0 ? O_CREAT : 0;
-    how |= (flags & LOFTI_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
-    how |= (flags & LOFTI_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
-    how |= (flags & LOFTI_OPEN_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+    const int how = lofti_file_unix_open_flags(flags);
     if ((flags & LOFTI_OPEN_UNNAMED) != 0) {
         return -EOPNOTSUPP;
     }
@@ -143,9 +84,9 @@ static int unix_close(const lofti_file_ops *ops, intptr_t handle)
 {
     (void)ops;
 #if FILE_HAS_OFD
-    return file_result(close((int)handle));
+    return lofti_file_unix_result(close((int)handle));
 #else
-    return file_result(lofti_locks_close((int)handle));
+    return lofti_file_unix_result(lofti_locks_close((int)handle));
 #endif
 }
 
@@ -166,77 +107,18 @@ static bool file_is_remote(int fd)
 static int unix_info(const lofti_file_ops *ops, intptr_t handle, lofti_file_info *out)
 {
     (void)ops;
-    struct stat status;
-    if (fstat((int)handle, &status) != 0) {
-        return -errno;
+    const int rc = lofti_file_unix_info((int)handle, out);
+    if (rc == 0) {
+        out->remote = file_is_remote((int)handle);
     }
-    out->bytes = (uint64_t)status.st_size;
-    out->stored_bytes =
-        (uint64_t)status.st_blocks * 512u; /* st_blocks' unit, whatever the device */
-    out->device = (uint64_t)status.st_dev;
-    out->inode = (uint64_t)status.st_ino;
-    out->type = LOFTI_TYPE_OTHER;
-    if (S_ISREG(status.st_mode)) {
-        out->type = LOFTI_TYPE_REGULAR;
-    } else if (S_ISDIR(status.st_mode)) {
-        out->type = LOFTI_TYPE_FOLDER;
-    }
-    out->mode = (uint32_t)status.st_mode & 07777u;
-    out->remote = file_is_remote((int)handle);
-    return 0;
-}
-
-static int64_t unix_pread(const lofti_file_ops *ops, intptr_t handle, void *data, size_t bytes,
-                          uint64_t off)
-{
-    (void)ops;
-    if (file_range_check(off, bytes) != 0) {
-        return -EFBIG;
-    }
-    const ssize_t got = pread((int)handle, data, bytes, (off_t)off);
-    return got < 0 ? -errno : got;
-}
-
-/* The system tells a write past the process's limit on file sizes by a signal that kills. So the
- * limit is asked first; what lies below it is written, as the system would. */
-static bool file_is_limited(uint64_t bytes)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-           bytes > limit.rlim_cur;
-}
-
-/* The same for a new size: only growing is limited. */
-static bool file_is_growth_limited(int fd, uint64_t bytes)
-{
-    struct stat status;
-    return file_is_limited(bytes) && fstat(fd, &status) == 0 && bytes > (uint64_t)status.st_size;
-}
-
-static int64_t unix_pwrite(const lofti_file_ops *ops, intptr_t handle, const void *data,
-                           size_t bytes, uint64_t off)
-{
-    (void)ops;
-    if (file_range_check(off, bytes) != 0 || (bytes != 0 && file_is_limited(off + 1))) {
-        return -EFBIG;
-    }
-    const ssize_t put = pwrite((int)handle, data, bytes, (off_t)off);
-    return put < 0 ? -errno : put;
-}
-
-static int unix_resize(const lofti_file_ops *ops, intptr_t handle, uint64_t bytes)
-{
-    (void)ops;
-    if (file_range_check(bytes, 0) != 0 || file_is_growth_limited((int)handle, bytes)) {
-        return -EFBIG;
-    }
-    return file_result(ftruncate((int)handle, (off_t)bytes));
+    return rc;
 }
 
 static int unix_allocate(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes)
 {
     (void)ops;
-    if (file_range_check(off, bytes) != 0 || file_is_growth_limited((int)handle, off + bytes)) {
+    if (lofti_file_unix_range(off, bytes) != 0 ||
+        lofti_file_unix_limits_growth((int)handle, off + bytes)) {
         return -EFBIG;
     }
 #if _POSIX_ADVISORY_INFO > 0
@@ -252,7 +134,7 @@ static int unix_punch(const lofti_file_ops *ops, intptr_t handle, uint64_t off, 
 {
     (void)ops;
     (void)handle;
-    const int rc = file_range_check(off, bytes);
+    const int rc = lofti_file_unix_range(off, bytes);
     return rc != 0 ? rc : -EOPNOTSUPP;
 }
 
@@ -262,31 +144,23 @@ static int unix_sync(const lofti_file_ops *ops, intptr_t handle, int kind)
     const int fd = (int)handle;
 #if defined(F_FULLFSYNC)
     (void)kind;
-    const int rc = file_result(fcntl(fd, F_FULLFSYNC));
+    const int rc = lofti_file_unix_result(fcntl(fd, F_FULLFSYNC));
     /* Where the file system does not know it, there is nothing better than fsync. */
-    return rc == -ENOTSUP || rc == -EINVAL || rc == -ENOTTY ? file_result(fsync(fd)) : rc;
+    return rc == -ENOTSUP || rc == -EINVAL || rc == -ENOTTY ? lofti_file_unix_result(fsync(fd))
+                                                            : rc;
 #else
-    return file_result(kind == LOFTI_SYNC_DATA ? fdatasync(fd) : fsync(fd));
+    return lofti_file_unix_result(kind == LOFTI_SYNC_DATA ? fdatasync(fd) : fsync(fd));
 #endif
 }
 
 static int unix_lock(const lofti_file_ops *ops, intptr_t handle, int kind, uint64_t off)
 {
     (void)ops;
-    const int rc = file_range_check(off, 1);
-    if (rc != 0) {
-        return rc;
-    }
 #if FILE_HAS_OFD
-    struct flock lock = {
-        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    if (kind != LOFTI_LOCK_NONE) {
-        lock.l_type = kind == LOFTI_LOCK_SHARED ? F_RDLCK : F_WRLCK;
-    }
-    const int locked = file_result(fcntl((int)handle, F_OFD_SETLK, &lock));
-    return locked == -EACCES ? -EAGAIN : locked; /* POSIX lets a held lock be either */
+    return lofti_file_unix_lock((int)handle, F_OFD_SETLK, kind, off);
 #else
-    return lofti_locks_set((int)handle, kind, off);
+    const int rc = lofti_file_unix_range(off, 1);
+    return rc != 0 ? rc : lofti_locks_set((int)handle, kind, off);
 #endif
 }
 
@@ -326,7 +200,7 @@ static int64_t unix_copy_range(const lofti_file_ops *ops, intptr_t to, uint64_t 
     (void)to;
     (void)from;
     const bool fits =
-        file_range_check(from_off, bytes) == 0 && file_range_check(to_off, bytes) == 0;
+        lofti_file_unix_range(from_off, bytes) == 0 && lofti_file_unix_range(to_off, bytes) == 0;
     return fits ? -EOPNOTSUPP : -EFBIG;
 }
 
@@ -334,36 +208,8 @@ static int unix_link(const lofti_file_ops *ops, intptr_t handle, const char *fro
 {
     (void)ops;
     (void)handle;
-    return from != NULL ? file_result(link(from, path)) : -EOPNOTSUPP; /* none is unnamed */
-}
-
-static int unix_rename(const lofti_file_ops *ops, const char *from, const char *to)
-{
-    (void)ops;
-    return file_result(rename(from, to));
-}
-
-static int unix_unlink(const lofti_file_ops *ops, const char *path)
-{
-    (void)ops;
-    return file_result(unlink(path));
-}
-
-static int unix_sync_folder(const lofti_file_ops *ops, const char *path)
-{
-    (void)ops;
-    char folder[FILE_PATH_BYTES];
-    int rc = file_folder_of(path, folder);
-    if (rc != 0) {
-        return rc;
-    }
-    const int fd = openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    rc = file_result(fsync(fd));
-    (void)close(fd);
-    return rc == -EINVAL ? 0 : rc;
+    return from != NULL ? lofti_file_unix_result(link(from, path))
+                        : -EOPNOTSUPP; /* none is unnamed */
 }
 
 #if _POSIX_ADVISORY_INFO > 0
@@ -388,9 +234,9 @@ const lofti_file_ops *lofti_file_ops_system(void)
         .open = unix_open,
         .close = unix_close,
         .info = unix_info,
-        .pread = unix_pread,
-        .pwrite = unix_pwrite,
-        .resize = unix_resize,
+        .pread = lofti_file_unix_pread,
+        .pwrite = lofti_file_unix_pwrite,
+        .resize = lofti_file_unix_resize,
         .allocate = unix_allocate,
         .punch = unix_punch,
         .sync = unix_sync,
@@ -399,9 +245,9 @@ const lofti_file_ops *lofti_file_ops_system(void)
         .clone = unix_clone,
         .copy_range = unix_copy_range,
         .link = unix_link,
-        .rename = unix_rename,
-        .unlink = unix_unlink,
-        .sync_folder = unix_sync_folder,
+        .rename = lofti_file_unix_rename,
+        .unlink = lofti_file_unix_unlink,
+        .sync_folder = lofti_file_unix_sync_folder,
 #if _POSIX_ADVISORY_INFO > 0
         .drop_cache = unix_drop_cache,
 #endif

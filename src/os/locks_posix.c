@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "os/file.h"
+#include "os/file_unix.h"
 
 /* Locks and kept descriptors of a process: 160 KiB that is touched as far as it is used. */
 enum { LOCKS_MAX = 4096 };
@@ -76,19 +76,6 @@ static bool locks_is_of(const locks_entry *entry, const struct stat *status)
 
 static void locks_remove(unsigned i) { locks_list[i] = locks_list[--locks_count]; }
 
-static int locks_ask(int fd, int kind, uint64_t off)
-{
-    struct flock lock = {
-        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    if (kind != LOFTI_LOCK_NONE) {
-        lock.l_type = kind == LOFTI_LOCK_SHARED ? F_RDLCK : F_WRLCK;
-    }
-    if (fcntl(fd, F_SETLK, &lock) == 0) {
-        return 0;
-    }
-    return errno == EACCES ? -EAGAIN : -errno; /* POSIX lets a held lock be either */
-}
-
 /* What the list has of a byte. */
 typedef struct locks_byte {
     unsigned own;      /* this descriptor's entry; LOCKS_MAX: none */
@@ -136,7 +123,7 @@ static int locks_unset(int fd, const struct stat *status, uint64_t off)
     if (found.own == LOCKS_MAX) {
         return 0;
     }
-    const int rc = found.others == 0 ? locks_ask(fd, LOFTI_LOCK_NONE, off) : 0;
+    const int rc = found.others == 0 ? lofti_file_unix_lock(fd, F_SETLK, LOFTI_LOCK_NONE, off) : 0;
     if (rc == 0) {
         locks_remove(found.own);
         locks_close_kept(status);
@@ -153,7 +140,7 @@ static int locks_set(int fd, int kind, const struct stat *status, uint64_t off)
     if (found.own == LOCKS_MAX && locks_count == LOCKS_MAX) {
         return -ENOLCK;
     }
-    const int rc = locks_ask(fd, kind, off);
+    const int rc = lofti_file_unix_lock(fd, F_SETLK, kind, off);
     if (rc != 0) {
         return rc;
     }
@@ -189,7 +176,7 @@ static bool locks_end(int fd, const struct stat *status)
             continue;
         }
         if (locks_find(fd, status, entry.off).others == 0) {
-            (void)locks_ask(fd, LOFTI_LOCK_NONE, entry.off);
+            (void)lofti_file_unix_lock(fd, F_SETLK, LOFTI_LOCK_NONE, entry.off);
         }
         locks_remove(i);
     }

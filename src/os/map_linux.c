@@ -7,14 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/check.h"
-#include "os/map.h"
+#include "os/map_unix.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -26,16 +24,6 @@
 /* Bytes of a line of /proc/self/maps that are kept: a longest path, with room for the numbers
  * before it. Newlines in names come as four bytes, so a line may be longer: it is cut. */
 #define MAP_LINE_BYTES 4608
-
-static int map_result(long result) { return result < 0 ? -errno : 0; }
-
-static int linux_protection(unsigned flags)
-{
-    if ((flags & LOFTI_MAP_RESERVE) != 0) {
-        return PROT_NONE;
-    }
-    return (flags & LOFTI_MAP_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
-}
 
 static int linux_map(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle,
                      uint64_t off, void **out)
@@ -52,15 +40,13 @@ static int linux_map(void *at, bool fixed, size_t bytes, unsigned flags, intptr_
     if (off > INT64_MAX) {
         return -EOVERFLOW;
     }
-    void *got = mmap(at, bytes, linux_protection(flags), how, (int)handle, (off_t)off);
+    void *got = mmap(at, bytes, lofti_map_unix_protection(flags), how, (int)handle, (off_t)off);
     if (got == MAP_FAILED) {
         return -errno;
     }
     *out = got;
     return 0;
 }
-
-static int linux_unmap(void *at, size_t bytes) { return map_result(munmap(at, bytes)); }
 
 static int linux_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void *to,
                        void **out)
@@ -72,11 +58,6 @@ static int linux_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_mo
     }
     *out = got;
     return 0;
-}
-
-static int linux_protect(void *at, size_t bytes, unsigned flags)
-{
-    return map_result(mprotect(at, bytes, linux_protection(flags)));
 }
 
 static int linux_advise(void *at, size_t bytes, int advice)
@@ -98,17 +79,7 @@ static int linux_advise(void *at, size_t bytes, int advice)
     if (advice < 0 || (size_t)advice >= sizeof table / sizeof table[0]) {
         return -EINVAL;
     }
-    return map_result(madvise(at, bytes, table[advice]));
-}
-
-static int linux_sync(void *at, size_t bytes, bool wait)
-{
-    return map_result(msync(at, bytes, wait ? MS_SYNC : MS_ASYNC));
-}
-
-static int linux_lock(void *at, size_t bytes, bool on)
-{
-    return map_result(on ? mlock(at, bytes) : munlock(at, bytes));
+    return lofti_map_unix_result(madvise(at, bytes, table[advice]));
 }
 
 /* --- /proc/self/maps: "start-end rwxp offset major:minor inode    name", numbers in hex ---- */
@@ -200,34 +171,13 @@ const lofti_map_ops *lofti_map_ops_system(void)
 {
     static const lofti_map_ops table = {
         .map = linux_map,
-        .unmap = linux_unmap,
+        .unmap = lofti_map_unix_unmap,
         .remap = linux_remap,
-        .protect = linux_protect,
+        .protect = lofti_map_unix_protect,
         .advise = linux_advise,
-        .sync = linux_sync,
-        .lock = linux_lock,
+        .sync = lofti_map_unix_sync,
+        .lock = lofti_map_unix_lock,
         .walk = linux_walk,
     };
     return &table;
 }
-
-static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
-
-void lofti_map_page_pretend(size_t bytes)
-{
-    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
-}
-
-size_t lofti_map_page_bytes(void)
-{
-    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
-    if (LOFTI_UNLIKELY(known == 0)) {
-        known = (size_t)sysconf(_SC_PAGESIZE); /* cannot fail: the kernel tells it at start */
-        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
-    }
-    return known;
-}
-
-size_t lofti_map_granule_bytes(void) { return lofti_map_page_bytes(); }
-
-bool lofti_map_can_overlay(void) { return true; }

@@ -16,8 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/check.h"
-#include "os/map.h"
+#include "os/map_unix.h"
 
 /* What the headers of Linux have for programs that ask for more than POSIX only; numbers of x86 and ARM. */
 #if defined(__linux__)
@@ -44,18 +43,6 @@
 #define MAP_CHILD_COPY VM_INHERIT_COPY
 #endif
 
-_Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
-
-static int map_result(long result) { return result < 0 ? -errno : 0; }
-
-static int unix_protection(unsigned flags)
-{
-    if ((flags & LOFTI_MAP_RESERVE) != 0) {
-        return PROT_NONE;
-    }
-    return (flags & LOFTI_MAP_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
-}
-
 static void unix_populate(void *at, size_t bytes, unsigned flags, intptr_t handle)
 {
     if (handle >= 0 || (flags & LOFTI_MAP_WRITE) == 0) {
@@ -77,7 +64,7 @@ static int unix_map(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t
     if (off > INT64_MAX) {
         return -EOVERFLOW;
     }
-    void *got = mmap(at, bytes, unix_protection(flags), how, (int)handle, (off_t)off);
+    void *got = mmap(at, bytes, lofti_map_unix_protection(flags), how, (int)handle, (off_t)off);
     if (got == MAP_FAILED) {
         return -errno;
     }
@@ -92,8 +79,6 @@ static int unix_map(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t
     return 0;
 }
 
-static int unix_unmap(void *at, size_t bytes) { return map_result(munmap(at, bytes)); }
-
 static int unix_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_move, void *to,
                       void **out)
 {
@@ -102,23 +87,19 @@ static int unix_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_mov
     if (new_bytes > old_bytes) {
         return -EOPNOTSUPP;
     }
-    const int rc =
-        new_bytes < old_bytes ? unix_unmap((char *)at + new_bytes, old_bytes - new_bytes) : 0;
+    const int rc = new_bytes < old_bytes
+                       ? lofti_map_unix_unmap((char *)at + new_bytes, old_bytes - new_bytes)
+                       : 0;
     if (rc == 0) {
         *out = at;
     }
     return rc;
 }
 
-static int unix_protect(void *at, size_t bytes, unsigned flags)
-{
-    return map_result(mprotect(at, bytes, unix_protection(flags)));
-}
-
 static int unix_inherit(void *at, size_t bytes, bool on)
 {
 #if defined(MAP_CHILD_NONE)
-    return map_result(minherit(at, bytes, on ? MAP_CHILD_COPY : MAP_CHILD_NONE));
+    return lofti_map_unix_result(minherit(at, bytes, on ? MAP_CHILD_COPY : MAP_CHILD_NONE));
 #else
     (void)at;
     (void)bytes;
@@ -142,7 +123,7 @@ static int unix_advise(void *at, size_t bytes, int advice)
     case LOFTI_ADVICE_DONTFORK: return unix_inherit(at, bytes, false);
     case LOFTI_ADVICE_DOFORK: return unix_inherit(at, bytes, true);
 #if defined(MADV_FREE)
-    case LOFTI_ADVICE_FREE: return map_result(madvise(at, bytes, MADV_FREE));
+    case LOFTI_ADVICE_FREE: return lofti_map_unix_result(madvise(at, bytes, MADV_FREE));
 #else
     case LOFTI_ADVICE_FREE: return 0; /* may be dropped, or may not */
 #endif
@@ -151,48 +132,17 @@ static int unix_advise(void *at, size_t bytes, int advice)
     }
 }
 
-static int unix_sync(void *at, size_t bytes, bool wait)
-{
-    return map_result(msync(at, bytes, wait ? MS_SYNC : MS_ASYNC));
-}
-
-static int unix_lock(void *at, size_t bytes, bool on)
-{
-    return map_result(on ? mlock(at, bytes) : munlock(at, bytes));
-}
-
 const lofti_map_ops *lofti_map_ops_system(void)
 {
     static const lofti_map_ops table = {
         .map = unix_map,
-        .unmap = unix_unmap,
+        .unmap = lofti_map_unix_unmap,
         .remap = unix_remap,
-        .protect = unix_protect,
+        .protect = lofti_map_unix_protect,
         .advise = unix_advise,
-        .sync = unix_sync,
-        .lock = unix_lock,
+        .sync = lofti_map_unix_sync,
+        .lock = lofti_map_unix_lock,
         .walk = NULL,
     };
     return &table;
 }
-
-static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
-
-void lofti_map_page_pretend(size_t bytes)
-{
-    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
-}
-
-size_t lofti_map_page_bytes(void)
-{
-    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
-    if (LOFTI_UNLIKELY(known == 0)) {
-        known = (size_t)sysconf(_SC_PAGESIZE); /* cannot fail: every POSIX system has one */
-        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
-    }
-    return known;
-}
-
-size_t lofti_map_granule_bytes(void) { return lofti_map_page_bytes(); }
-
-bool lofti_map_can_overlay(void) { return true; }

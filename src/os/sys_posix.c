@@ -1,11 +1,9 @@
 /*
- * os/sys_posix.c - random bytes, clocks and fork on POSIX.
+ * os/sys_posix.c - random bytes on POSIX.
  */
 #include "os/sys.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 /* POSIX has it since 2024, and these systems had it before: macOS in another header, Linux for programs that ask for more
@@ -33,27 +31,4 @@ int lofti_sys_random(void *data, size_t bytes)
     return 0;
 }
 
-static uint64_t sys_clock_ns(clockid_t clock)
-{
-    struct timespec now = {0, 0};
-    /* Both clocks exist wherever this is compiled, and the address is right: it cannot fail. */
-    (void)clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t lofti_sys_now_ns(void) { return sys_clock_ns(CLOCK_MONOTONIC); }
-
-uint64_t lofti_sys_wall_ns(void) { return sys_clock_ns(CLOCK_REALTIME); }
-
-void lofti_sys_sleep_ns(uint64_t ns)
-{
-    struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
-}
-
 bool lofti_sys_is_lone(void) { return false; } /* POSIX does not tell */
-
-int lofti_sys_at_fork(void (*prepare)(void), void (*parent)(void), void (*child)(void))
-{
-    return -pthread_atfork(prepare, parent, child);
-}

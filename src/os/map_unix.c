@@ -1,0 +1,61 @@
+/*
+ * os/map_unix.c - the calls of mapping that Linux and POSIX have in common.
+ */
+#include "os/map_unix.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+int lofti_map_unix_result(long result) { return result < 0 ? -errno : 0; }
+
+int lofti_map_unix_protection(unsigned flags)
+{
+    if ((flags & LOFTI_MAP_RESERVE) != 0) {
+        return PROT_NONE;
+    }
+    return (flags & LOFTI_MAP_WRITE) != 0 ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+int lofti_map_unix_unmap(void *at, size_t bytes)
+{
+    return lofti_map_unix_result(munmap(at, bytes));
+}
+
+int lofti_map_unix_protect(void *at, size_t bytes, unsigned flags)
+{
+    return lofti_map_unix_result(mprotect(at, bytes, lofti_map_unix_protection(flags)));
+}
+
+int lofti_map_unix_sync(void *at, size_t bytes, bool wait)
+{
+    return lofti_map_unix_result(msync(at, bytes, wait ? MS_SYNC : MS_ASYNC));
+}
+
+int lofti_map_unix_lock(void *at, size_t bytes, bool on)
+{
+    return lofti_map_unix_result(on ? mlock(at, bytes) : munlock(at, bytes));
+}
+
+static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
+
+void lofti_map_page_pretend(size_t bytes)
+{
+    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+size_t lofti_map_page_bytes(void)
+{
+    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
+    if (LOFTI_UNLIKELY(known == 0)) {
+        known = (size_t)sysconf(_SC_PAGESIZE); /* cannot fail: every POSIX system has one */
+        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
+    }
+    return known;
+}
+
+size_t lofti_map_granule_bytes(void) { return lofti_map_page_bytes(); }
+
+bool lofti_map_can_overlay(void) { return true; }
