@@ -87,7 +87,7 @@ static uint64_t drop_run(loft_arena *arena, uint64_t off, uint64_t end)
 void lofti_cold_drop(loft_arena *arena)
 {
     lofti_cold *cold = &arena->cold;
-    if (cold->next_off == 0) {
+    if (cold->next_off == 0 || arena->store.state == LOFTI_STORE_POISONED) {
         return;
     }
     const uint64_t begin_ns = lofti_sys_now_ns();

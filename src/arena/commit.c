@@ -83,12 +83,8 @@ static void gate_open(loft_arena *arena)
 static int commit_capture_all(commit_capture *capture, bool flush, uint64_t *frontier)
 {
     loft_arena *arena = capture->arena;
-    int code = lofti_store_writable(&arena->store, "commit");
-    if (code != LOFT_OK) {
-        return code;
-    }
     lofti_cold_drop(arena); /* before: should memory be lost in it, no commit begins */
-    code = lofti_store_begin(&arena->store);
+    int code = lofti_store_begin(&arena->store);
     if (code != LOFT_OK) {
         return code;
     }

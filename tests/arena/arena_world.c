@@ -2,8 +2,10 @@
 #include "arena/arena_world.h"
 
 #include "arena/chunk.h"
+#include "os/map.h"
 #include "support/held.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -175,4 +177,34 @@ uint64_t file_bytes(const char *path)
     struct stat status;
     LOFT_CHECK_SYS(stat(path, &status));
     return (uint64_t)status.st_size;
+}
+
+/* --- Mappings that are refused -------------------------------------------------------------------- */
+
+static lofti_map_ops refusing;
+static unsigned refusals;
+
+static int drop_then_refuse(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle,
+                            uint64_t off, void **out)
+{
+    if (fixed && handle >= 0 && refusals > 0) {
+        refusals--;
+        LOFT_CHECK_OK(lofti_map_ops_system()->unmap(at, bytes));
+        return -ENOMEM;
+    }
+    return lofti_map_ops_system()->map(at, fixed, bytes, flags, handle, off, out);
+}
+
+void refuse_file_mappings(unsigned times)
+{
+    refusing = *lofti_map_ops_system();
+    refusing.map = drop_then_refuse;
+    refusals = times;
+    lofti_map_ops_set(&refusing);
+}
+
+void allow_file_mappings(void)
+{
+    LOFT_CHECK_EQ_UINT(refusals, 0);
+    lofti_map_ops_set(NULL);
 }

@@ -35,6 +35,11 @@ void check_arena(loft_arena *arena);
 /* The blocks of all its pools. */
 uint64_t pool_blocks(loft_arena *arena);
 
+/* The next `times` mappings of the file over address space are refused, and the system drops what was there, as some do.
+ * Then that it does so no longer; all of the times must have come. */
+void refuse_file_mappings(unsigned times);
+void allow_file_mappings(void);
+
 /* A list with a checksum in each node, at the root "list". */
 typedef struct list_node {
     struct list_node *next;

@@ -1,5 +1,4 @@
 /* Clean pages leave the page table when looking at them has become dear (arena/cold.c), and nothing else changes. */
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,15 +12,15 @@ enum { BLOCK_BYTES = 40 << 20, ENOUGH_COMMITS = 40 };
 
 static const char *const trackers[] = {"wp_async", "private"};
 
-/* Pages of the arena's memory that the page table has. */
-static uint64_t mapped_pages(const loft_arena *arena)
+/* Pages of the range that the page table has. */
+static uint64_t mapped_pages(const void *start, uint64_t bytes)
 {
     uint64_t words[512], pages = 0;
     const uint64_t page_bytes = lofti_map_page_bytes();
     const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     LOFT_CHECK_SYS(fd);
-    const uint64_t first = (uint64_t)(uintptr_t)arena->base / page_bytes;
-    const uint64_t count = lofti_space_end(arena) / page_bytes;
+    const uint64_t first = (uint64_t)(uintptr_t)start / page_bytes;
+    const uint64_t count = bytes / page_bytes;
     for (uint64_t done = 0; done < count;) {
         const ssize_t got =
             pread(fd, words, sizeof words, (off_t)((first + done) * sizeof words[0]));
@@ -90,13 +89,13 @@ static void leave_the_table(const char *tracker)
     unsigned char *block = NULL;
     loft_arena *arena = filled_arena(tracker, &block);
     (void)read_all(block);
-    const uint64_t before = mapped_pages(arena);
+    const uint64_t before = mapped_pages(arena->base, lofti_space_end(arena));
     LOFT_CHECK_GE_UINT(before, BLOCK_BYTES / lofti_map_page_bytes());
     for (int i = 0; i < ENOUGH_COMMITS; i++) {
         change_and_commit(arena, block);
     }
     /* What remains are the chunk that is stored to, and those with the heap's directory. */
-    LOFT_CHECK_GE_UINT(before / 3, mapped_pages(arena));
+    LOFT_CHECK_GE_UINT(before / 3, mapped_pages(arena->base, lofti_space_end(arena)));
     check_content(block, ENOUGH_COMMITS);
     LOFT_CHECK_EQ_UINT(atomic_load(&arena->missed_pages), 0);
     close_arena(arena);
@@ -166,47 +165,23 @@ LOFT_TEST(cold, pinned_pages_stay)
     arena->cold.look_ns = UINT64_MAX;
     lofti_cold_drop(arena);
     LOFT_CHECK_EQ_UINT(arena->cold.next_off, 0);
-    const uint64_t page_bytes = lofti_map_page_bytes();
-    uint64_t word = 0;
-    const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    LOFT_CHECK_SYS(fd);
-    LOFT_CHECK_EQ_INT(
-        pread(fd, &word, sizeof word, (off_t)((uintptr_t)pinned / page_bytes * sizeof word)),
-        sizeof word);
-    LOFT_CHECK_SYS(close(fd));
-    LOFT_CHECK_TRUE(word >> 63 != 0);
+    LOFT_CHECK_EQ_UINT(mapped_pages(pinned, lofti_map_page_bytes()), 1);
+    /* It was looked at, two chunks before it nobody's page is left. */
+    LOFT_CHECK_EQ_UINT(mapped_pages(pinned - 2 * LOFTI_CHUNK_BYTES, lofti_map_page_bytes()), 0);
     LOFT_CHECK_OK(loft_arena_unpin(arena, pinned, 4096));
     close_arena(arena);
 }
 
 /* --- The mapping is refused ---------------------------------------------------------------------- */
 
-static lofti_map_ops refusing;
-static unsigned refusals;
-
-static int drop_then_refuse(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle,
-                            uint64_t off, void **out)
-{
-    if (fixed && handle >= 0 && refusals > 0) {
-        refusals--;
-        LOFT_CHECK_OK(lofti_map_ops_system()->unmap(at, bytes));
-        return -ENOMEM;
-    }
-    return lofti_map_ops_system()->map(at, fixed, bytes, flags, handle, off, out);
-}
-
 /* `refused`: how many calls in a row. Returns: what the commit answers. */
 static int commit_refused(loft_arena *arena, unsigned refused)
 {
-    refusing = *lofti_map_ops_system();
-    refusing.map = drop_then_refuse;
-    lofti_map_ops_set(&refusing);
-    refusals = refused;
+    refuse_file_mappings(refused);
     arena->cold.next_off = LOFTI_HEAP_OFF;
     arena->cold.look_ns = UINT64_MAX;
     const int code = loft_arena_commit(arena);
-    LOFT_CHECK_EQ_UINT(refusals, 0);
-    lofti_map_ops_set(NULL);
+    allow_file_mappings();
     return code;
 }
 

@@ -24,7 +24,8 @@ enum {
     WORDS_MAX = 1500,
     PAUSE_MAX_NS = 15000000,
     PAUSE_HALVINGS = 8,
-    MOMENTS_MAX = 50
+    MOMENTS_MAX = 50,
+    ROUNDS_MORE = 2500 /* for one that meets a commit */
 };
 
 /* Of each of the four tests below. */
@@ -253,7 +254,8 @@ static void kill_often(uint64_t part)
     const uint64_t rounds = loft_test_scale(0, 0, 250000);
     const uint64_t seconds = loft_test_scale(USUAL_SECONDS, 300, 0);
     for (const time_t begun = time(NULL);
-         own.rounds < rounds || own.in_commit == 0 || (uint64_t)(time(NULL) - begun) < seconds;) {
+         own.rounds < rounds || (uint64_t)(time(NULL) - begun) < seconds ||
+         (own.in_commit == 0 && own.rounds < rounds + ROUNDS_MORE);) {
         one_round(&own, &random);
     }
     printf("%ju rounds, %ju commits, killed in %ju of them\n", (uintmax_t)own.rounds,

@@ -92,32 +92,15 @@ LOFT_TEST(track, the_environment_chooses)
     close_arena(arena);
 }
 
-/* The ranges go back to the file, and the system drops the old mapping before it refuses the new one, as some do. */
-static unsigned drop_times;
-
-static int drop_then_refuse(void *at, bool fixed, size_t bytes, unsigned flags, intptr_t handle,
-                            uint64_t off, void **out)
-{
-    if (fixed && handle >= 0 && drop_times > 0) {
-        drop_times--;
-        LOFT_CHECK_OK(lofti_map_ops_system()->unmap(at, bytes));
-        return -ENOMEM;
-    }
-    return lofti_map_ops_system()->map(at, fixed, bytes, flags, handle, off, out);
-}
-
+/* The ranges go back to the file, and the system drops the old mapping before it refuses the new one. */
 static void drop_mappings(unsigned times, int want)
 {
     loft_arena *arena = new_arena("arena");
     char *block = oracle_fill_large(arena, 1);
     LOFT_CHECK_OK(loft_arena_commit(arena));
-    refusing = *lofti_map_ops_system();
-    refusing.map = drop_then_refuse;
-    lofti_map_ops_set(&refusing);
-    drop_times = times;
+    refuse_file_mappings(times);
     LOFT_CHECK_OK(loft_arena_checkpoint(arena));
-    LOFT_CHECK_EQ_UINT(drop_times, 0);
-    lofti_map_ops_set(NULL);
+    allow_file_mappings();
     if (want == LOFT_OK) {
         LOFT_CHECK_EQ_INT(block[ORACLE_LARGE_BYTES - 1], 1);
         commit_filled(arena, block, 2);
