@@ -21,6 +21,7 @@
     X(SUPER_OVER_BEFORE)                                                                           \
     X(GENERATION_KEPT)                                                                             \
     X(TRUST_SKIPPED)                                                                               \
+    X(TORN_SLOT_KEPT)                                                                              \
     X(POISON_SKIPPED)                                                                              \
     /* commit */                                                                                   \
     X(IN_PLACE)                                                                                    \

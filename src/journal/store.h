@@ -24,7 +24,8 @@
  *   S2  A superblock is never written over the newest good one nor over the one before it.
  *   S3  Unless super_stale, `super` is flushed in slot `slot_good`. It is stale after open (what was read
  *       may be in the cache only) and after a failed write of another; it is renewed before anything
- *       that relies on it is written.
+ *       that relies on it is written, in every slot that was torn: what the next write to one leaves, torn as well, may
+ *       be the whole of the elder.
  *   S4  No byte of [super.start, position) of the journal is written again before a superblock with
  *       another epoch is flushed.
  *   S5  Base images of committed pages change in checkpoint only, after every page that changes has a full image
@@ -107,6 +108,7 @@ typedef struct lofti_store {
     lofti_super super;
     bool super_stale; /* S3 */
     bool slots_whole; /* as read at open: all three held superblocks */
+    int slots_torn;   /* slots with half a superblock from an earlier handle */
     bool lenient;     /* lofti_store_open_lenient */
     bool lost;        /* then: a superblock newer than the one that counts is missing */
 

@@ -231,8 +231,10 @@ void lofti_store_verify(const lofti_store *store)
 {
     LOFTI_ASSERT(store->state != LOFTI_STORE_CLOSED && store->file.ops != NULL);
     LOFTI_ASSERT(store->slot_good < LOFTI_SUPER_SLOTS && store->slot_before < LOFTI_SUPER_SLOTS);
-    LOFTI_ASSERT(store->slot_good != store->slot_before);                               /* S2 */
-    LOFTI_ASSERT(store->generation >= store->super.generation);                         /* S2 */
+    LOFTI_ASSERT(store->slot_good != store->slot_before);       /* S2 */
+    LOFTI_ASSERT(store->generation >= store->super.generation); /* S2 */
+    LOFTI_ASSERT(store->super_stale || store->slots_torn == 0 ||
+                 LOFTI_FAULT(TRUST_SKIPPED));                                           /* S3 */
     LOFTI_ASSERT(store->super.start <= store->position);                                /* S4 */
     LOFTI_ASSERT(store->position <= store->total_bytes);                                /* S1 */
     LOFTI_ASSERT(store->total_bytes == lofti_log_total_bytes(&store->super));           /* S1 */

@@ -8,7 +8,7 @@
  *   | old epoch: commits ... | copy: one commit, full images, new salt |
  *
  *   (0) behind the frontier: nothing (store_bulk.c)
- *   (a) the superblock as it is, into the slot that may be torn; flush: what a torn one named is free now
+ *   (a) the superblock as it is, into every slot that is torn; flush: what a torn one named is free now
  *   (b) copy; flush          a crash: the old epoch counts, as before
  *   (c) superblock whose epoch begins at the copy; flush
  *   (d) apply, flush, rewind: as a checkpoint
@@ -116,8 +116,8 @@ int lofti_store_recover(lofti_store *store)
         return lofti_store_checkpoint(store);
     }
     lofti_super next;
-    /* A slot that a crash has torn may name the blocks where the copy will go, and the next write to it may
-     * complete it. It is overwritten first. */
+    /* A slot that a crash or a failed flush has torn may name the blocks where the copy will go, and the next write to it
+     * may complete it. There may be two of them. They are overwritten first. */
     code = lofti_store_super_trust(store);
     if (code == LOFT_OK) {
         code = copy_plan(store, &next);

@@ -75,6 +75,14 @@ int lofti_store_wait(lofti_store *store, uint64_t sequence, uint64_t newest)
     return flush_result(store, error, "wait");
 }
 
+/* Half a superblock that is none, left by a crash or a failed flush. Zeros were never written. */
+static bool slot_is_torn(const lofti_super *slot)
+{
+    static const lofti_super never;
+    return lofti_super_validate(slot, false).code != LOFT_OK &&
+           memcmp(slot, &never, sizeof never) != 0;
+}
+
 int lofti_store_super_read(lofti_store *store, bool writing)
 {
     /* The frame buffer is large enough and free at this time. */
@@ -100,6 +108,8 @@ int lofti_store_super_read(lofti_store *store, bool writing)
     const bool b_valid = lofti_super_validate(&slots[b], false).code == LOFT_OK;
     store->slot_before = a_valid && (!b_valid || slots[a].generation > slots[b].generation) ? a : b;
     store->slots_whole = a_valid && b_valid;
+    store->slots_torn =
+        LOFTI_FAULT(TORN_SLOT_KEPT) ? 0 : slot_is_torn(&slots[a]) + slot_is_torn(&slots[b]);
     return LOFT_OK;
 }
 
@@ -143,6 +153,7 @@ int lofti_store_super_write(lofti_store *store, const lofti_super *next, const c
         }
         store->slot_good = target;
         store->super_stale = false;
+        store->slots_torn -= store->slots_torn > 0; /* S2 writes them first */
     }
     return code;
 }
@@ -152,6 +163,10 @@ int lofti_store_super_trust(lofti_store *store)
     if (!store->super_stale || LOFTI_FAULT(TRUST_SKIPPED)) {
         return LOFT_OK;
     }
-    const lofti_super same = store->super;
-    return lofti_store_super_write(store, &same, "renew superblock");
+    int code = LOFT_OK;
+    do {
+        const lofti_super same = store->super;
+        code = lofti_store_super_write(store, &same, "renew superblock");
+    } while (code == LOFT_OK && store->slots_torn > 0);
+    return code;
 }

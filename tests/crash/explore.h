@@ -48,8 +48,9 @@ typedef struct crash_explorer {
     crash_torn torn[CRASH_TORN];
     uint32_t torn_count;
     bool nested;
-    bool alike;   /* the last image was known by all that recovery reads */
-    bool stopped; /* a violation was found */
+    bool alike;    /* the last image was known by all that recovery reads */
+    bool stopped;  /* a violation was found */
+    bool reported; /* and is the one that the text is about */
 } crash_explorer;
 
 /* Tries the states at one point of the walk's plan. */

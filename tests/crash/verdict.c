@@ -263,21 +263,15 @@ static void add_text(crash_shared *shared, size_t *used, const char *format, ...
     }
 }
 
-static void report(crash_explorer *explorer, const uint8_t *mask, bool from_all)
+/* Which of the pending units are on the disk, and what is torn: those of `mask` that are not as `from_all` has them. */
+static void add_state(const crash_explorer *explorer, const uint8_t *mask, bool from_all)
 {
     static const char *const tears[CRASH_TEARS] = {
         "first half new, rest garbage", "second half new", "garbage", "garbage in its 4 KiB block"};
     const crash_walk *walk = explorer->walk;
     crash_shared *shared = explorer->shared;
-    char why[CRASH_WHY_BYTES], line[256];
-    size_t used = 0;
-    choose_mask(explorer, mask);
-    (void)check_state(explorer, why);
-    add_text(shared, &used,
-             "%s%s: %s\n  crash before operation %u ends, commits [%llu, %llu], seed %llu\n",
-             explorer->scenario->name, explorer->nested ? " (crash inside recovery)" : "", why,
-             explorer->point->op, (unsigned long long)explorer->low,
-             (unsigned long long)explorer->high, (unsigned long long)explorer->options->seed);
+    char line[256];
+    size_t used = strlen(shared->text);
     uint32_t shown = 0;
     for (uint32_t i = 0; i < walk->pending_count; i++) {
         shown += (mask[i] != 0) != from_all;
@@ -305,6 +299,38 @@ static void report(crash_explorer *explorer, const uint8_t *mask, bool from_all)
     }
 }
 
+static void report(crash_explorer *explorer, const uint8_t *mask, bool from_all)
+{
+    char why[CRASH_WHY_BYTES];
+    size_t used = 0;
+    choose_mask(explorer, mask);
+    (void)check_state(explorer, why);
+    add_text(explorer->shared, &used,
+             "%s%s: %s\n  crash before operation %u ends, commits [%llu, %llu], seed %llu\n",
+             explorer->scenario->name, explorer->nested ? " (crash inside recovery)" : "", why,
+             explorer->point->op, (unsigned long long)explorer->low,
+             (unsigned long long)explorer->high, (unsigned long long)explorer->options->seed);
+    add_state(explorer, mask, from_all);
+}
+
+/* A violation inside the recovery of the explorer's state was reported: what that recovery found. */
+static void report_outer(const crash_explorer *explorer)
+{
+    const uint32_t count = explorer->walk->pending_count;
+    uint8_t *mask = calloc(1, count + 1);
+    if (mask == NULL) {
+        abort();
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        mask[i] = crash_walk_is_chosen(explorer->walk, i);
+    }
+    size_t used = strlen(explorer->shared->text);
+    add_text(explorer->shared, &used, "  the recovery was of a crash before operation %u ends\n",
+             explorer->point->op);
+    add_state(explorer, mask, false);
+    free(mask);
+}
+
 static void shrink_and_report(crash_explorer *explorer)
 {
     explorer->stopped = true;
@@ -312,6 +338,7 @@ static void shrink_and_report(crash_explorer *explorer)
     if (atomic_exchange(&explorer->shared->reporting, 1) != 0) {
         return;
     }
+    explorer->reported = true;
     const uint32_t count = explorer->walk->pending_count;
     uint8_t *few = calloc(2, count + 1);
     if (few == NULL) {
@@ -374,6 +401,9 @@ static void explore_recovery(crash_explorer *explorer, uint64_t key)
     for (uint32_t i = 0; i < plan->point_count && !nested.stopped; i++) {
         const uint64_t share = states / plan->point_count;
         crash_explore_point(&nested, i, share > 1 ? share : 1);
+    }
+    if (nested.reported) {
+        report_outer(explorer);
     }
     explorer->stopped = nested.stopped;
     crash_memo_destroy(nested.memo);

@@ -1,6 +1,7 @@
 /* What keeps a store from going on as usual: readers, a cut file, a failed flush, stale superblocks. */
-#include "journal/store_world.h"
+#include <errno.h>
 
+#include "journal/store_world.h"
 #include "loft/error.h"
 
 static store_world world;
@@ -295,3 +296,48 @@ LOFT_TEST(hold, a_superblock_that_failed_is_outdone_before_the_next_record)
     world_check_image(&world);
     world_end(&world);
 }
+
+/* S3: two slots were torn, by a failed flush and by a crash. What the next write to such a slot leaves, torn in turn, may
+ * be the whole of the elder, so both are written anew before what that one named may be overwritten. */
+static void check_torn_slots_go_first(uint32_t torn)
+{
+    world_begin(&world, false);
+    world_open(&world);
+    for (uint64_t i = 0; i < 4; i++) { /* every slot was in use */
+        world_set(&world, 1, 0x101 + i);
+        LOFT_CHECK_OK(world_commit(&world));
+        LOFT_CHECK_OK(lofti_store_checkpoint(&world.store));
+    }
+    world_set(&world, 2, 0x202);
+    LOFT_CHECK_OK(world_commit(&world));
+    world_close(&world);
+    const uint32_t newest = slots_read();
+    const uint64_t salt = slots[newest].salt;
+    for (uint32_t i = 1; i <= torn; i++) {
+        const uint32_t slot = (newest + i) % LOFTI_SUPER_SLOTS;
+        slots[slot].hash++;
+        world_write_file(&world, (uint64_t)slot * LOFTI_SUPER_BYTES, &slots[slot],
+                         sizeof slots[slot]);
+    }
+    LOFT_CHECK_OK(world_open_at(&world, world.path, true));
+    const uint64_t flushes = fault_fs_calls(world.fault, FAULT_SYNC);
+    world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), torn + 1, 1, EIO); /* the copy (C6) */
+    LOFT_CHECK_ERR(lofti_store_recover(&world.store), LOFT_EIO);
+    LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
+    LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_SYNC) - flushes, torn);
+    const uint64_t generation = slots[newest].generation;
+    LOFT_CHECK_EQ_UINT(slots[slots_read()].generation, generation + torn);
+    for (uint32_t i = 0; i < LOFTI_SUPER_SLOTS; i++) {
+        LOFT_CHECK_EQ_INT(lofti_super_validate(&slots[i], true).code, LOFT_OK);
+        if (torn == 2 || slots[i].generation >= generation) {
+            LOFT_CHECK_EQ_UINT(slots[i].salt, salt);
+        }
+    }
+    LOFT_CHECK_OK(lofti_store_recover(&world.store));
+    world_check(&world);
+    world_check_image(&world);
+    world_end(&world);
+}
+
+LOFT_TEST(hold, a_torn_slot_is_written_anew_first) { check_torn_slots_go_first(1); }
+LOFT_TEST(hold, two_torn_slots_are_written_anew_first) { check_torn_slots_go_first(2); }
