@@ -111,11 +111,13 @@ static int snapshot_memory(loft_arena *arena, lofti_copy *copy)
                                   ? lofti_arena_base_choose(copy->identity.uuid,
                                                             lofti_window_default().reserve_bytes, 0)
                                   : arena->stored_base;
+        lofti_heap_defer_ends(arena->heap); /* of threads outside of all sections */
         (void)pthread_rwlock_rdlock(&arena->roots_lock);
         const uint64_t bytes =
             lofti_arith_round_up(lofti_heap_end_off(arena->heap), LOFTI_PAGE_BYTES);
         code = lofti_copy_memory(bytes, memory_page, arena, copy);
         (void)pthread_rwlock_unlock(&arena->roots_lock);
+        lofti_heap_resume_ends(arena->heap);
         lofti_gate_open(&arena->gate);
         atomic_store(
             &arena->snapshot_held_ns,

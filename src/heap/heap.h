@@ -99,6 +99,10 @@ void lofti_heap_internal_free(lofti_heap *heap, void *block);
  * and no function of the program's; threads that need the heap's lock wait. */
 void lofti_heap_hold(lofti_heap *heap);
 void lofti_heap_let_go(lofti_heap *heap);
+/* The same for longer, and for callers that go on using the heap: nothing waits, what threads leave is given back when
+ * ends are resumed. One caller at a time. */
+void lofti_heap_defer_ends(lofti_heap *heap);
+void lofti_heap_resume_ends(lofti_heap *heap);
 
 /* One 64-bit word in the heap's header for the arena's use (the offset of its root table, 0 at
  * layout). It is part of the image. */

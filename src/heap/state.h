@@ -121,10 +121,11 @@ struct lofti_thread {
     uint32_t own_head;  /* all slabs it owns */
     uint32_t kept_next; /* which kept run to replace */
     lofti_kept_run kept[LOFTI_KEPT_RUNS];
-    lofti_heap *heap;      /* NULL: not in use */
-    lofti_thread **list;   /* where its thread's list begins */
-    const void **handle;   /* its thread's view's */
-    lofti_thread *sibling; /* the same thread's other thread heaps; or the idle list */
+    lofti_heap *heap;    /* NULL: not in use */
+    lofti_thread **list; /* where its thread's list begins */
+    const void **handle; /* its thread's view's */
+    lofti_thread
+        *sibling; /* the same thread's other thread heaps; or the idle list, or those that left */
     _Alignas(LOFTI_LINE_BYTES) uint32_t remote_head; /* units; LOFTI_REMOTE_CLOSED: thread ended */
 };
 #define LOFTI_REMOTE_CLOSED UINT32_MAX
@@ -207,6 +208,8 @@ struct lofti_heap {
     uint32_t thread_count;
     uint32_t thread_end; /* ids given so far */
     lofti_thread *idle;  /* thread heaps without a thread */
+    lofti_thread *left;  /* of threads that ended while defers_ends */
+    bool defers_ends;
     lofti_queue orphans[LOFTI_CLASS_COUNT];
     uint64_t run_map[LOFTI_RUN_LISTS / 64 + 1];
     uint32_t unit_lists[LOFTI_UNIT_LISTS];

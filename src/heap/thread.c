@@ -3,7 +3,8 @@
  *
  * Lock order: registry_lock, then a heap's lock.
  * Invariants (registry_lock held):
- *   R1  a thread heap in some thread's list has heap != NULL and is on no idle list
+ *   R1  a thread heap in some thread's list, or its heap's list of those that left, has heap != NULL and is on no idle
+ *       list
  *   R2  a slot with heap_id h points to that thread's heap for h, or no heap has the id h any more; a view has the
  *       handle of a heap that is attached, or none
  */
@@ -180,6 +181,39 @@ static void thread_retire(lofti_heap *heap, lofti_thread *thread)
     lofti_trim_after_thread(heap);
 }
 
+/* The thread is gone, and so is its view. */
+static const void *left_handle = LOFTI_THREAD_NO_HANDLE;
+
+/* Both locks held. What its thread left is given back when ends are resumed. */
+static void thread_leave(lofti_heap *heap, lofti_thread *thread)
+{
+    thread->list = &heap->left;
+    thread->handle = &left_handle;
+    thread->sibling = heap->left;
+    heap->left = thread;
+}
+
+void lofti_heap_defer_ends(lofti_heap *heap)
+{
+    lofti_heap_lock(heap);
+    heap->defers_ends = true;
+    lofti_heap_unlock(heap);
+}
+
+void lofti_heap_resume_ends(lofti_heap *heap)
+{
+    (void)pthread_mutex_lock(&registry_lock);
+    lofti_heap_lock(heap);
+    heap->defers_ends = false;
+    while (heap->left != NULL) {
+        lofti_thread *thread = heap->left;
+        heap->left = thread->sibling;
+        thread_retire(heap, thread);
+    }
+    lofti_heap_unlock(heap);
+    (void)pthread_mutex_unlock(&registry_lock);
+}
+
 static void thread_exit(void *unused)
 {
     (void)unused;
@@ -189,7 +223,11 @@ static void thread_exit(void *unused)
         lofti_heap *heap = thread->heap;
         thread_list = thread->sibling;
         lofti_heap_lock(heap);
-        thread_retire(heap, thread);
+        if (heap->defers_ends) {
+            thread_leave(heap, thread);
+        } else {
+            thread_retire(heap, thread);
+        }
         lofti_heap_unlock(heap);
     }
     thread_forget_slots();
@@ -271,10 +309,13 @@ bool lofti_thread_foreign(const lofti_heap *except, const void *address)
     return found;
 }
 
-/* In the child: heap's other threads are gone, and their lists lie in memory that may be used anew. */
+/* In the child: heap's other threads are gone, and their lists lie in memory that may be used anew. So is whoever
+ * deferred their ends. */
 static void thread_drop_others(lofti_heap *heap)
 {
     heap->fork_lone = true;
+    heap->defers_ends = false;
+    heap->left = NULL;
     for (uint32_t id = 1; id <= heap->thread_end; id++) {
         lofti_thread *thread = lofti_heap_thread(heap, id);
         if (thread->heap != NULL && thread->list != &thread_list) {
