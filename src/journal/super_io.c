@@ -108,8 +108,12 @@ int lofti_store_super_read(lofti_store *store, bool writing)
     const bool b_valid = lofti_super_validate(&slots[b], false).code == LOFT_OK;
     store->slot_before = a_valid && (!b_valid || slots[a].generation > slots[b].generation) ? a : b;
     store->slots_whole = a_valid && b_valid;
-    store->slots_torn =
-        LOFTI_FAULT(TORN_SLOT_KEPT) ? 0 : slot_is_torn(&slots[a]) + slot_is_torn(&slots[b]);
+    const bool a_torn = slot_is_torn(&slots[a]);
+    const bool b_torn = slot_is_torn(&slots[b]);
+    if (b_torn && !a_valid && !a_torn) {
+        store->slot_before = a; /* zeros: the torn one is to be written */
+    }
+    store->slots_torn = LOFTI_FAULT(TORN_SLOT_KEPT) ? 0 : a_torn + b_torn;
     return LOFT_OK;
 }
 

@@ -299,8 +299,13 @@ LOFT_TEST(hold, a_superblock_that_failed_is_outdone_before_the_next_record)
 
 /* S3: two slots were torn, by a failed flush and by a crash. What the next write to such a slot leaves, torn in turn, may
  * be the whole of the elder, so both are written anew before what that one named may be overwritten. */
-static void check_torn_slots_go_first(uint32_t torn)
+enum slot_kind { SLOT_WHOLE, SLOT_TORN, SLOT_ZEROS };
+
+/* The slots behind the newest, in their order. */
+static void check_torn_slots_go_first(enum slot_kind first, enum slot_kind second)
 {
+    const enum slot_kind kinds[] = {SLOT_WHOLE, first, second};
+    const uint32_t torn = (first == SLOT_TORN) + (second == SLOT_TORN);
     world_begin(&world, false);
     world_open(&world);
     for (uint64_t i = 0; i < 4; i++) { /* every slot was in use */
@@ -313,24 +318,29 @@ static void check_torn_slots_go_first(uint32_t torn)
     world_close(&world);
     const uint32_t newest = slots_read();
     const uint64_t salt = slots[newest].salt;
-    for (uint32_t i = 1; i <= torn; i++) {
-        const uint32_t slot = (newest + i) % LOFTI_SUPER_SLOTS;
-        slots[slot].hash++;
-        world_write_file(&world, (uint64_t)slot * LOFTI_SUPER_BYTES, &slots[slot],
-                         sizeof slots[slot]);
+    const uint64_t generation = slots[newest].generation;
+    for (uint32_t i = 1; i < LOFTI_SUPER_SLOTS; i++) {
+        lofti_super *slot = &slots[(newest + i) % LOFTI_SUPER_SLOTS];
+        slot->hash += kinds[i] == SLOT_TORN;
+        if (kinds[i] == SLOT_ZEROS) {
+            memset(slot, 0, sizeof *slot);
+        }
     }
+    world_write_file(&world, 0, slots, sizeof slots);
     LOFT_CHECK_OK(world_open_at(&world, world.path, true));
     const uint64_t flushes = fault_fs_calls(world.fault, FAULT_SYNC);
     world_fail(&world, FAULT_FAIL, FAULT_MASK(FAULT_PWRITE), torn + 1, 1, EIO); /* the copy (C6) */
     LOFT_CHECK_ERR(lofti_store_recover(&world.store), LOFT_EIO);
     LOFT_CHECK_EQ_UINT(world_heal(&world), 1);
     LOFT_CHECK_EQ_UINT(fault_fs_calls(world.fault, FAULT_SYNC) - flushes, torn);
-    const uint64_t generation = slots[newest].generation;
     LOFT_CHECK_EQ_UINT(slots[slots_read()].generation, generation + torn);
     for (uint32_t i = 0; i < LOFTI_SUPER_SLOTS; i++) {
-        LOFT_CHECK_EQ_INT(lofti_super_validate(&slots[i], true).code, LOFT_OK);
-        if (torn == 2 || slots[i].generation >= generation) {
-            LOFT_CHECK_EQ_UINT(slots[i].salt, salt);
+        const lofti_super *slot = &slots[(newest + i) % LOFTI_SUPER_SLOTS];
+        if (kinds[i] == SLOT_ZEROS) {
+            LOFT_CHECK_EQ_UINT(slot->magic, 0);
+        } else {
+            LOFT_CHECK_EQ_INT(lofti_super_validate(slot, true).code, LOFT_OK);
+            LOFT_CHECK_TRUE(slot->salt == salt || (i != 0 && kinds[i] == SLOT_WHOLE));
         }
     }
     LOFT_CHECK_OK(lofti_store_recover(&world.store));
@@ -339,5 +349,20 @@ static void check_torn_slots_go_first(uint32_t torn)
     world_end(&world);
 }
 
-LOFT_TEST(hold, a_torn_slot_is_written_anew_first) { check_torn_slots_go_first(1); }
-LOFT_TEST(hold, two_torn_slots_are_written_anew_first) { check_torn_slots_go_first(2); }
+LOFT_TEST(hold, a_torn_slot_is_written_anew_first)
+{
+    check_torn_slots_go_first(SLOT_TORN, SLOT_WHOLE);
+    check_torn_slots_go_first(SLOT_WHOLE, SLOT_TORN);
+}
+
+/* In a file that is new, not every slot was written. */
+LOFT_TEST(hold, a_torn_slot_beside_zeros_is_written_anew_first)
+{
+    check_torn_slots_go_first(SLOT_TORN, SLOT_ZEROS);
+    check_torn_slots_go_first(SLOT_ZEROS, SLOT_TORN);
+}
+
+LOFT_TEST(hold, two_torn_slots_are_written_anew_first)
+{
+    check_torn_slots_go_first(SLOT_TORN, SLOT_TORN);
+}
