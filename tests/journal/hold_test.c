@@ -297,11 +297,11 @@ LOFT_TEST(hold, a_superblock_that_failed_is_outdone_before_the_next_record)
     world_end(&world);
 }
 
-/* S3: two slots were torn, by a failed flush and by a crash. What the next write to such a slot leaves, torn in turn, may
- * be the whole of the elder, so both are written anew before what that one named may be overwritten. */
 enum slot_kind { SLOT_WHOLE, SLOT_TORN, SLOT_ZEROS };
 
-/* The slots behind the newest, in their order. */
+/* S3: two slots were torn, by a failed flush and by a crash. What the next write to such a slot leaves, torn in turn, may
+ * be the whole of the elder, so both are written anew before what that one named may be overwritten. The
+ * slots are those behind the newest, in their order. */
 static void check_torn_slots_go_first(enum slot_kind first, enum slot_kind second)
 {
     const enum slot_kind kinds[] = {SLOT_WHOLE, first, second};
