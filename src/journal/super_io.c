@@ -75,12 +75,17 @@ int lofti_store_wait(lofti_store *store, uint64_t sequence, uint64_t newest)
     return flush_result(store, error, "wait");
 }
 
-/* Half a superblock that is none, left by a crash or a failed flush. Zeros were never written. */
-static bool slot_is_torn(const lofti_super *slot)
+/* In the order in which they are spared. Torn: half a superblock, left by a crash or a failed flush, which
+ * the next write may complete. Empty: zeros, as the file's creation left them. */
+typedef enum { SLOT_TORN, SLOT_EMPTY, SLOT_WHOLE } slot_kind;
+
+static slot_kind slot_judge(const lofti_super *slot)
 {
-    static const lofti_super never;
-    return lofti_super_validate(slot, false).code != LOFT_OK &&
-           memcmp(slot, &never, sizeof never) != 0;
+    static const lofti_super empty;
+    if (lofti_super_validate(slot, false).code == LOFT_OK) {
+        return SLOT_WHOLE;
+    }
+    return memcmp(slot, &empty, sizeof empty) == 0 ? SLOT_EMPTY : SLOT_TORN;
 }
 
 int lofti_store_super_read(lofti_store *store, bool writing)
@@ -101,19 +106,16 @@ int lofti_store_super_read(lofti_store *store, bool writing)
     store->super = slots[slot];
     store->generation = slots[slot].generation;
     store->slot_good = slot;
-    /* The one before it: the newer of the others, if it is whole; else either will do. */
     const uint32_t a = (slot + 1) % LOFTI_SUPER_SLOTS;
     const uint32_t b = (slot + 2) % LOFTI_SUPER_SLOTS;
-    const bool a_valid = lofti_super_validate(&slots[a], false).code == LOFT_OK;
-    const bool b_valid = lofti_super_validate(&slots[b], false).code == LOFT_OK;
-    store->slot_before = a_valid && (!b_valid || slots[a].generation > slots[b].generation) ? a : b;
-    store->slots_whole = a_valid && b_valid;
-    const bool a_torn = slot_is_torn(&slots[a]);
-    const bool b_torn = slot_is_torn(&slots[b]);
-    if (b_torn && !a_valid && !a_torn) {
-        store->slot_before = a; /* zeros: the torn one is to be written */
-    }
-    store->slots_torn = LOFTI_FAULT(TORN_SLOT_KEPT) ? 0 : a_torn + b_torn;
+    const slot_kind a_kind = slot_judge(&slots[a]);
+    const slot_kind b_kind = slot_judge(&slots[b]);
+    const bool a_spared =
+        a_kind != b_kind ? a_kind > b_kind : slots[a].generation > slots[b].generation;
+    store->slot_before = a_spared ? a : b;
+    store->slots_whole = a_kind == SLOT_WHOLE && b_kind == SLOT_WHOLE;
+    store->slots_torn =
+        LOFTI_FAULT(TORN_SLOT_KEPT) ? 0 : (a_kind == SLOT_TORN) + (b_kind == SLOT_TORN);
     return LOFT_OK;
 }
 
