@@ -9,10 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arith.h"
+#include "base/check.h"
 #include "os/place.h"
 
 static _Atomic(const lofti_map_ops *) map_ops_chosen;
-static _Atomic unsigned map_bits_known; /* 0: not yet tried; every thread finds the same */
+/* 0: not yet asked; every thread finds the same. */
+static _Atomic unsigned map_bits_known;
+static _Atomic size_t map_page_known;
+static _Atomic size_t map_granule_known;
 
 static const lofti_map_ops *map_ops_current(void)
 {
@@ -61,6 +66,33 @@ unsigned lofti_map_bits(void)
         }
     }
     return LOFTI_MAP_BITS_MAX;
+}
+
+static size_t map_remembered(_Atomic size_t *known, size_t (*ask)(void))
+{
+    size_t bytes = atomic_load_explicit(known, memory_order_relaxed);
+    if (LOFTI_UNLIKELY(bytes == 0)) {
+        bytes = ask();
+        atomic_store_explicit(known, bytes, memory_order_relaxed);
+    }
+    return bytes;
+}
+
+void lofti_map_page_pretend(size_t bytes)
+{
+    atomic_store_explicit(&map_page_known, bytes, memory_order_relaxed);
+}
+
+size_t lofti_map_page_bytes(void)
+{
+    return map_remembered(&map_page_known, lofti_map_system_page_bytes);
+}
+
+size_t lofti_map_granule_bytes(void)
+{
+    const size_t bytes = map_remembered(&map_granule_known, lofti_map_system_granule_bytes);
+    return (size_t)lofti_arith_max(bytes,
+                                   lofti_map_page_bytes()); /* which may be a pretended one */
 }
 
 static bool map_is_whole_pages(uint64_t value)

@@ -66,6 +66,10 @@ typedef struct lofti_map_ops {
 } lofti_map_ops;
 
 const lofti_map_ops *lofti_map_ops_system(void);
+/* Asked anew at each call, powers of two: what lofti_map_page_bytes and lofti_map_granule_bytes remember. */
+size_t lofti_map_system_page_bytes(void);
+size_t lofti_map_system_granule_bytes(void);
+
 void lofti_map_ops_set(const lofti_map_ops *ops); /* for tests: NULL restores the system's */
 
 enum lofti_map_advice {

@@ -7,8 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/check.h"
-
 int lofti_map_unix_result(long result) { return result < 0 ? -errno : 0; }
 
 int lofti_map_unix_protection(unsigned flags)
@@ -39,23 +37,9 @@ int lofti_map_unix_lock(void *at, size_t bytes, bool on)
     return lofti_map_unix_result(on ? mlock(at, bytes) : munlock(at, bytes));
 }
 
-static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
+/* Cannot fail: every POSIX system has one. */
+size_t lofti_map_system_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
-void lofti_map_page_pretend(size_t bytes)
-{
-    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
-}
-
-size_t lofti_map_page_bytes(void)
-{
-    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
-    if (LOFTI_UNLIKELY(known == 0)) {
-        known = (size_t)sysconf(_SC_PAGESIZE); /* cannot fail: every POSIX system has one */
-        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
-    }
-    return known;
-}
-
-size_t lofti_map_granule_bytes(void) { return lofti_map_page_bytes(); }
+size_t lofti_map_system_granule_bytes(void) { return lofti_map_system_page_bytes(); }
 
 bool lofti_map_can_overlay(void) { return true; }

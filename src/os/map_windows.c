@@ -26,7 +26,6 @@
 #include "os/system_windows.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/arith.h"
@@ -399,37 +398,16 @@ const lofti_map_ops *lofti_map_ops_system(void)
 
 bool lofti_map_can_overlay(void) { return false; }
 
-static size_t map_system_bytes(bool is_granule)
+size_t lofti_map_system_page_bytes(void)
 {
     SYSTEM_INFO info;
     GetSystemInfo(&info);
-    return is_granule ? info.dwAllocationGranularity : info.dwPageSize;
+    return info.dwPageSize;
 }
 
-static size_t map_page_bytes; /* 0: not yet asked; every thread stores the same */
-
-void lofti_map_page_pretend(size_t bytes)
+size_t lofti_map_system_granule_bytes(void)
 {
-    __atomic_store_n(&map_page_bytes, bytes, __ATOMIC_RELAXED);
-}
-
-size_t lofti_map_page_bytes(void)
-{
-    size_t known = __atomic_load_n(&map_page_bytes, __ATOMIC_RELAXED);
-    if (LOFTI_UNLIKELY(known == 0)) {
-        known = map_system_bytes(false);
-        __atomic_store_n(&map_page_bytes, known, __ATOMIC_RELAXED);
-    }
-    return known;
-}
-
-size_t lofti_map_granule_bytes(void)
-{
-    static size_t bytes; /* likewise */
-    size_t known = __atomic_load_n(&bytes, __ATOMIC_RELAXED);
-    if (LOFTI_UNLIKELY(known == 0)) {
-        known = map_system_bytes(true);
-        __atomic_store_n(&bytes, known, __ATOMIC_RELAXED);
-    }
-    return (size_t)lofti_arith_max(known, lofti_map_page_bytes());
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return info.dwAllocationGranularity;
 }
