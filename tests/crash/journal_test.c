@@ -7,21 +7,18 @@
 #include "crash/map_pool.h"
 #include "support/test.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define JOURNAL_SANITIZED 1
-#else
-#define JOURNAL_SANITIZED 0
-#endif
+/* Each state costs several times as much there, and what is looked for is found in fewer. */
+#define JOURNAL_IS_SLOW (LOFT_TEST_IS_SANITIZED || LOFT_TEST_IS_COVERED)
 
 /* One process for each share, so that a recovery that dies or hangs is told. */
 enum { JOURNAL_WORKERS = 1, JOURNAL_SHARES = 6 };
 
-/* Distinct images that a whole run must have judged. Sanitizers look for other things, in fewer. */
+/* Distinct images that a whole run must have judged. */
 static uint64_t states_wanted(void) { return loft_test_scale(2000000, 100000000, 1000000000); }
 static uint64_t states_per_script(void)
 {
-    return JOURNAL_SANITIZED ? loft_test_scale(6000, 60000, 600000)
-                             : loft_test_scale(80000, 4000000, 40000000);
+    return JOURNAL_IS_SLOW ? loft_test_scale(6000, 60000, 600000)
+                           : loft_test_scale(80000, 4000000, 40000000);
 }
 
 static crash_result result; /* large */
@@ -58,7 +55,7 @@ static void enumerate_share(size_t first)
     uint64_t states = 0, violations = 0;
     size_t scenarios = 0;
     const bool whole = getenv("LOFT_CRASH_SCENARIO") == NULL &&
-                       getenv("LOFT_CRASH_STATES") == NULL && !JOURNAL_SANITIZED;
+                       getenv("LOFT_CRASH_STATES") == NULL && !JOURNAL_IS_SLOW;
     const uint64_t wanted = whole ? states_wanted() / JOURNAL_SHARES : 0;
     map_pool_install();
     for (uint64_t round = 0; round == 0 || (states < wanted && violations == 0); round++) {
@@ -117,7 +114,7 @@ static void enumerate_twice(size_t first)
     for (size_t i = first; i < journal_script_count; i += TWICE_SHARES) {
         const journal_script *script = &journal_scripts[i];
         if (is_asked_for(script) && (all || strstr(script->name, "flush") != NULL)) {
-            const crash_options options = {.states = JOURNAL_SANITIZED
+            const crash_options options = {.states = JOURNAL_IS_SLOW
                                                          ? loft_test_scale(100, 2000, 20000)
                                                          : loft_test_scale(2000, 20000, 200000),
                                            .seed = loft_test_seed(),

@@ -205,6 +205,9 @@ static void skip_where_it_cannot_be(void)
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     LOFT_SKIP("the sanitizer's own instructions would be counted");
 #endif
+#if LOFT_TEST_IS_COVERED
+    LOFT_SKIP("the coverage counters are atomic");
+#endif
     if (loft_test_on_valgrind()) {
         LOFT_SKIP("Valgrind does not let a process be traced");
     }

@@ -89,6 +89,13 @@ uint64_t loft_test_mapped_bytes(void);
 #define LOFT_TEST_IS_SANITIZED 0
 #endif
 
+/* Whether this build counts executed lines: by atomic instructions of its own, and slowly. */
+#if defined(LOFTI_COVERAGE)
+#define LOFT_TEST_IS_COVERED 1
+#else
+#define LOFT_TEST_IS_COVERED 0
+#endif
+
 /* Whether Valgrind runs this process: it reports a deliberately bad address given to the system. */
 int loft_test_on_valgrind(void);
 /* Whether the emulator qemu-user runs this: it ignores RLIMIT_AS, most advice and MAP_POPULATE, knows few ioctls, and ends
