@@ -41,6 +41,7 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static lofti_heap *registry_heaps;
 static uint64_t registry_next_id = LOFTI_HEAP_ID_FIRST;
 static pthread_key_t registry_key;
+static bool registry_has_key;
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 
 static void thread_exit(void *unused);
@@ -48,7 +49,7 @@ static void thread_exit(void *unused);
 static void registry_start(void)
 {
     /* Without a key threads still work; their slabs then wait for the heap's end. */
-    (void)pthread_key_create(&registry_key, thread_exit);
+    registry_has_key = pthread_key_create(&registry_key, thread_exit) == 0;
 }
 
 /* Empties the cells; what they held is free in the image anyway. */
@@ -131,7 +132,6 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
         (void)lofti_status_fail(LOFT_EREADONLY, "allocate", "arena", "it was opened read-only");
         return NULL;
     }
-    (void)pthread_once(&registry_once, registry_start);
     (void)pthread_mutex_lock(&registry_lock);
     lofti_thread **link = &thread_list;
     while (*link != NULL && (*link)->heap != heap) {
@@ -153,7 +153,8 @@ lofti_thread *lofti_thread_get(lofti_heap *heap)
         thread_use(heap, thread);
     }
     (void)pthread_mutex_unlock(&registry_lock);
-    if (thread != NULL && !thread_ended && pthread_getspecific(registry_key) == NULL) {
+    if (thread != NULL && registry_has_key && !thread_ended &&
+        pthread_getspecific(registry_key) == NULL) {
         (void)pthread_setspecific(registry_key, thread_slots);
     }
     return thread;
@@ -244,6 +245,9 @@ void lofti_thread_settle(void)
 
 void lofti_thread_register(lofti_heap *heap)
 {
+    /* Here, and not when a thread first allocates: that may be in a child of fork, where musl before 1.2.4 waits for
+     * ever if another thread was ending at the time (its lock of keys is not given back). */
+    (void)pthread_once(&registry_once, registry_start);
     (void)pthread_mutex_lock(&registry_lock);
     heap->id = registry_next_id++;
     heap->registry_next = registry_heaps;
