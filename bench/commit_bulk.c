@@ -19,7 +19,12 @@
 
 enum { BUFFER_BYTES = 1 << 20, PAGE_BYTES = 4096, ROUNDS_BULK = 5, ROUNDS_BULK_QUICK = 2 };
 
-#define WARM_MOST (8 * COMMIT_GIB)
+/* As much as is free, but for what must not be missed. */
+static uint64_t warm_most(void)
+{
+    const long pages = sysconf(_SC_AVPHYS_PAGES);
+    return pages <= 0 ? 0 : (uint64_t)pages * PAGE_BYTES / 4 * 3;
+}
 
 static void memory_warm(uint64_t bytes, int advice)
 {
@@ -85,7 +90,8 @@ static void bulk_turn(harness_table *table, harness_row *load, harness_row *alon
                       const char *path, uint64_t bytes)
 {
     double commit = 0;
-    const uint64_t warm = 4 * bytes < WARM_MOST ? 4 * bytes : WARM_MOST;
+    const uint64_t most = warm_most();
+    const uint64_t warm = 4 * bytes < most ? 4 * bytes : most;
     memory_warm(warm, MADV_NOHUGEPAGE);
     memory_warm(warm, MADV_HUGEPAGE);
     const double seconds =

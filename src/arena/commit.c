@@ -94,6 +94,8 @@ static int commit_capture_all(commit_capture *capture, bool flush, uint64_t *fro
         lofti_arith_round_up(LOFTI_HEAP_OFF + lofti_heap_end_off(arena->heap), LOFTI_CHUNK_BYTES));
     capture->bulk = flush && lofti_track_many(arena, arena->store.frontier, *frontier,
                                               COMMIT_BULK_BYTES); /* B1: not without a flush */
+    /* Mutators that wait at the gate must not wait for the device too. */
+    arena->store.writes_back = !lofti_gate_shared(&arena->gate);
     if (arena->verify) {
         code = lofti_verify_begin(arena, *frontier, &capture->verify);
     }

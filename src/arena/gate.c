@@ -255,6 +255,18 @@ bool lofti_gate_inside(lofti_gate *gate)
     return slot != NULL && slot_depth(slot) != 0;
 }
 
+bool lofti_gate_shared(lofti_gate *gate)
+{
+    const lofti_gate_slot *own = slot_find(gate);
+    bool shared = false;
+    (void)pthread_mutex_lock(&pool_mutex);
+    for (const lofti_gate_slot *slot = gate->slots; slot != NULL; slot = slot->next_of_gate) {
+        shared = shared || slot != own;
+    }
+    (void)pthread_mutex_unlock(&pool_mutex);
+    return shared;
+}
+
 /* --- The committer's side --------------------------------------------------------------------- */
 
 static bool gate_empty(lofti_gate *gate)

@@ -120,6 +120,9 @@ static inline bool lofti_gate_leave_last(lofti_gate *gate)
 
 bool lofti_gate_inside(lofti_gate *gate);
 
+/* Whether a thread other than the caller, still alive, has ever entered. */
+bool lofti_gate_shared(lofti_gate *gate);
+
 /* Closes the gate and waits until every thread is out: 0, or LOFT_EBUSY after timeout_ms with the gate open
  * again (no sentence). One thread at a time; not from inside. */
 int lofti_gate_close(lofti_gate *gate, uint64_t timeout_ms);

@@ -28,6 +28,7 @@ void lofti_append_begin(lofti_store *store, uint16_t kind, uint64_t position, ui
     draft->written = false;
     draft->in_place = false;
     draft->placed_pages = 0;
+    draft->handed_end = 0;
 }
 
 static int draft_grow(lofti_store *store)

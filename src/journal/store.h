@@ -88,6 +88,7 @@ typedef struct lofti_store_draft {
     bool written;  /* some frame may have reached the file */
     bool in_place; /* pages of it were written behind the frontier (store_bulk.c) */
     uint64_t placed_pages;
+    uint64_t handed_end; /* those before this offset are handed to the device; 0: none yet */
 } lofti_store_draft;
 
 /* What any thread may ask of a store while another one commits: as of the newest commit or checkpoint. */
@@ -131,7 +132,10 @@ typedef struct lofti_store {
         dirt_framed; /* a frame that says it counts may be in the file, unflushed or broken unflushed */
     uint64_t placed_end;   /* the file must reach here: committed pages lie in place */
     uint64_t placed_bytes; /* written in place since the last checkpoint */
-    bool punched;          /* P2: base images became holes, which is not flushed */
+    /* The owner's wish: the device works on pages in place while the next ones are written. The commit is over sooner,
+     * and lofti_store_bulk waits for the device. */
+    bool writes_back;
+    bool punched; /* P2: base images became holes, which is not flushed */
     lofti_index index;
 
     lofti_store_draft draft;

@@ -35,6 +35,8 @@ enum {
     /* One write at most: 64 MiB, to a multiple of that; so the file's pages are cached by 2 MiB wherever a commit fills
      * that much, and mapped so later. */
     BULK_WRITE_PAGES = 16384,
+    /* So much is handed to the device at once. */
+    BULK_WINDOW_BYTES = 8 << 20,
     /* Zeros at once where holes cannot be made; in the frame buffer. */
     BULK_ZERO_BYTES = 1 << 20
 };
@@ -193,6 +195,22 @@ static int bulk_prepare(lofti_store *store, uint64_t end)
     return error == 0 ? LOFT_OK : lofti_status_system(error, "commit", store->path);
 }
 
+/* [off, end) was written. Neighbours that fill a window go to the device; what is left over waits for the flush. */
+static void bulk_hand_over(lofti_store *store, uint64_t off, uint64_t end)
+{
+    lofti_store_draft *draft = &store->draft;
+    if (!store->writes_back) {
+        return;
+    }
+    if (draft->handed_end == 0) {
+        draft->handed_end = off;
+    }
+    if (end >= draft->handed_end + BULK_WINDOW_BYTES) {
+        lofti_file_write_back(&store->file, draft->handed_end, end - draft->handed_end);
+        draft->handed_end = end;
+    }
+}
+
 static int bulk_write(lofti_store *store, uint64_t page_idx, const uint8_t *pages, uint64_t count)
 {
     const int error = lofti_file_write(&store->file, pages, count * LOFTI_PAGE_BYTES,
@@ -201,6 +219,7 @@ static int bulk_write(lofti_store *store, uint64_t page_idx, const uint8_t *page
         return lofti_status_system(error, "commit", store->path);
     }
     store->draft.placed_pages += count;
+    bulk_hand_over(store, page_idx * LOFTI_PAGE_BYTES, (page_idx + count) * LOFTI_PAGE_BYTES);
     return LOFT_OK;
 }
 

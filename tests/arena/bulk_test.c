@@ -1,5 +1,7 @@
 /* Bulk loads: many new pages go to their own places, and what is seen from outside is what any commit gives. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,6 +110,71 @@ LOFT_TEST(bulk, unflushed_commits_are_journaled)
     abandon_arena(arena);
     reopen_and_check(6);
 }
+
+/* --- The device's part ---------------------------------------------------------------------------- */
+
+static atomic_ullong handed_bytes;
+
+static int count_handed(const lofti_file_ops *ops, intptr_t handle, uint64_t off, uint64_t bytes)
+{
+    (void)ops;
+    (void)handle;
+    LOFT_CHECK_TRUE(off >= LOFTI_HEAP_OFF);
+    atomic_fetch_add(&handed_bytes, bytes);
+    return 0;
+}
+
+typedef struct other_thread {
+    loft_arena *arena;
+    pthread_barrier_t entered, done;
+} other_thread;
+
+static void *enter_once(void *context)
+{
+    other_thread *other = context;
+    loft_arena_enter(other->arena);
+    loft_arena_leave(other->arena);
+    (void)pthread_barrier_wait(&other->entered);
+    (void)pthread_barrier_wait(&other->done);
+    return NULL;
+}
+
+static uint64_t handed_by_a_load(loft_arena *arena)
+{
+    atomic_store(&handed_bytes, 0);
+    (void)bulk_fill(arena, 1);
+    LOFT_CHECK_OK(loft_arena_commit(arena));
+    return atomic_load(&handed_bytes);
+}
+
+/* The device begins while a load is still being written, unless threads would wait for it at the gate. */
+LOFT_TEST(bulk, is_handed_to_the_device_early_unless_others_would_wait)
+{
+    enum { LEFT_OVER_BYTES = 9 << 20 }; /* less than a window, and what the journal took */
+    static lofti_file_ops counting;
+    counting = *lofti_file_ops_system();
+    counting.write_back = count_handed;
+    lofti_file_ops_set(&counting);
+    other_thread other = {.arena = new_arena("arena")};
+    LOFT_CHECK_GT_UINT(handed_by_a_load(other.arena), BULK_BLOCK_BYTES - LEFT_OVER_BYTES);
+    loft_arena_enter(other.arena); /* the thread that commits is no other */
+    loft_arena_leave(other.arena);
+    LOFT_CHECK_GT_UINT(handed_by_a_load(other.arena), BULK_BLOCK_BYTES - LEFT_OVER_BYTES);
+    pthread_t thread;
+    LOFT_CHECK_EQ_INT(pthread_barrier_init(&other.entered, NULL, 2), 0);
+    LOFT_CHECK_EQ_INT(pthread_barrier_init(&other.done, NULL, 2), 0);
+    LOFT_CHECK_EQ_INT(pthread_create(&thread, NULL, enter_once, &other), 0);
+    (void)pthread_barrier_wait(&other.entered);
+    LOFT_CHECK_EQ_UINT(handed_by_a_load(other.arena), 0);
+    (void)pthread_barrier_wait(&other.done);
+    LOFT_CHECK_EQ_INT(pthread_join(thread, NULL), 0);
+    LOFT_CHECK_GT_UINT(handed_by_a_load(other.arena), BULK_BLOCK_BYTES - LEFT_OVER_BYTES);
+    close_arena(other.arena);
+    lofti_file_ops_set(NULL);
+    reopen_and_check(1);
+}
+
+/* --- Failures ---------------------------------------------------------------------------------------- */
 
 /* The disk fills in the middle of a load. The memory stays, and either way on is right. */
 static void fail_half_way(bool roll_back)
