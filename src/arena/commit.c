@@ -94,8 +94,6 @@ static int commit_capture_all(commit_capture *capture, bool flush, uint64_t *fro
         lofti_arith_round_up(LOFTI_HEAP_OFF + lofti_heap_end_off(arena->heap), LOFTI_CHUNK_BYTES));
     capture->bulk = flush && lofti_track_many(arena, arena->store.frontier, *frontier,
                                               COMMIT_BULK_BYTES); /* B1: not without a flush */
-    /* Mutators that wait at the gate must not wait for the device too. */
-    arena->store.writes_back = !lofti_gate_shared(&arena->gate);
     if (arena->verify) {
         code = lofti_verify_begin(arena, *frontier, &capture->verify);
     }
@@ -114,6 +112,9 @@ static int commit_capture_all(commit_capture *capture, bool flush, uint64_t *fro
 static int commit_take(loft_arena *arena, bool flush, uint64_t *frontier)
 {
     commit_capture capture = {.arena = arena};
+    /* Mutators that wait at the gate must not wait for the device too. Asked before the heap is held: a thread that
+     * forks takes the lock behind this first, and the heaps' then. */
+    arena->store.writes_back = !lofti_gate_shared(&arena->gate);
     lofti_heap_hold(arena->heap);
     const int code = commit_capture_all(&capture, flush, frontier);
     lofti_heap_let_go(arena->heap);

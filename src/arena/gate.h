@@ -17,7 +17,8 @@
  * Slots come from a pool of the process and are never unmapped, so that a thread may end after the arena is closed, or
  * the other way round.
  *
- * Lock order: gate.mutex and the pool's mutex are never held together, and nothing is called under either.
+ * Lock order: gate.mutex and the pool's mutex are never held together, and nothing is called under either. But a fork
+ * takes the pool's, then those of the heaps: whoever holds a heap calls nothing here that looks at slots.
  */
 #ifndef LOFTI_ARENA_GATE_H
 #define LOFTI_ARENA_GATE_H

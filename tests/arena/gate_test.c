@@ -329,6 +329,40 @@ static void use_in_child(void *arg)
     run_thread(enter_and_end, arg);
 }
 
+static void *commit_for_ever(void *arg)
+{
+    outliver *own = arg;
+    for (char *block = loft_arena_malloc(own->arena, 100); atomic_load(&own->closed) == 0;) {
+        ++*block;
+        LOFT_CHECK_OK(loft_arena_commit(own->arena));
+        atomic_store(&own->entered, 1);
+    }
+    return NULL;
+}
+
+static void do_nothing(void *arg) { (void)arg; }
+
+/* A fork takes the locks of the pool and of the heaps in the one order, a commit must not take them in the other. */
+LOFT_TEST(gate, a_fork_and_a_commit_wait_for_each_other_in_one_order_only)
+{
+    static outliver own;
+    pthread_t thread;
+    if (GATE_SANITIZED || loft_test_on_qemu()) {
+        LOFT_SKIP("the tool's own locks are not safe to fork with beside other threads");
+    }
+    own.arena = new_arena("arena");
+    LOFT_CHECK_EQ_INT(pthread_create(&thread, NULL, commit_for_ever, &own), 0);
+    while (atomic_load(&own.entered) == 0) {}
+    for (int i = 0; i < 1000; i++) {
+        loft_test_child child;
+        loft_test_run_child(do_nothing, NULL, &child);
+        LOFT_CHECK_EQ_INT(child.exit_code, 0);
+    }
+    atomic_store(&own.closed, 1);
+    LOFT_CHECK_EQ_INT(pthread_join(thread, NULL), 0);
+    close_arena(own.arena);
+}
+
 LOFT_TEST(gate, a_child_can_enter_whatever_other_threads_did)
 {
     enum { BUSY = 6 };
